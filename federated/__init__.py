@@ -1,0 +1,1 @@
+"""The federated forms of the algorithms (to come)."""

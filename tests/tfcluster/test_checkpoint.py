@@ -1,0 +1,132 @@
+import os
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tfcluster.checkpoint import atomic_write, load_arrays, save_arrays
+from tfcluster.errors import InputError
+
+ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.array(["x", "yz"]), "empty": np.zeros((0, 3))}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "file.npz"
+    save_arrays(path, ARRAYS, {"number": 1, "list": [1.5, None]})
+    return path
+
+
+def test_round_trip(saved):
+    arrays, meta = load_arrays(saved)
+    assert arrays.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(arrays[name], array)
+        assert arrays[name].dtype == array.dtype
+    assert meta == {"number": 1, "list": [1.5, None]}
+
+
+def test_numpy_opens_it(saved):
+    with np.load(saved) as file:
+        np.testing.assert_array_equal(file["a"], ARRAYS["a"])
+
+
+@pytest.mark.parametrize("keep", [0, 10, 200, -1])
+def test_truncated(saved, keep):
+    saved.write_bytes(saved.read_bytes()[:keep])
+    with pytest.raises(InputError, match="not a whole tfcluster file"):
+        load_arrays(saved)
+
+
+def test_any_flipped_byte_is_noticed_or_harmless(saved):
+    whole = saved.read_bytes()
+    for position in range(0, len(whole), 7):
+        broken = bytearray(whole)
+        broken[position] ^= 0x10
+        saved.write_bytes(bytes(broken))
+        try:
+            arrays, _ = load_arrays(saved)
+        except InputError:
+            continue
+        for name, array in ARRAYS.items():  # the byte was one zip does not use
+            np.testing.assert_array_equal(arrays[name], array)
+
+
+def test_changed_values_fail_the_checksum(saved):
+    with np.load(saved) as file:
+        content = dict(file)
+    content["a"] = content["a"] + 1
+    np.savez(saved, **content)
+    with pytest.raises(InputError, match="checksum"):
+        load_arrays(saved)
+
+
+def test_pickled_objects_are_refused(tmp_path):
+    path = tmp_path / "file.npz"
+    np.savez(path, a=np.array([{}], dtype=object))
+    with pytest.raises(InputError, match="pickled"):
+        load_arrays(path)
+
+
+def test_missing(tmp_path):
+    with pytest.raises(InputError, match="no file"):
+        load_arrays(tmp_path / "none.npz")
+
+
+def test_an_error_while_writing_leaves_the_old_file_and_no_other(saved):
+    before = saved.read_bytes()
+
+    def write_half():
+        with atomic_write(saved) as file:
+            file.write(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_half()
+    assert saved.read_bytes() == before
+    assert os.listdir(saved.parent) == [saved.name]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="Cannot write"):
+        save_arrays(tmp_path / "file" / "x.npz", ARRAYS, {})
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="Permission denied"):
+        save_arrays(tmp_path / "x.npz", ARRAYS, {})
+
+
+def test_full_disk(saved):
+    """The kernel itself answers ENOSPC: the temporary file is /dev/full."""
+    before = saved.read_bytes()
+    (saved.parent / f".{saved.name}.{os.getpid()}").symlink_to("/dev/full")
+    with pytest.raises(InputError, match="No space left on device"):
+        save_arrays(saved, {"a": np.zeros(100_000)}, {})
+    assert saved.read_bytes() == before
+    assert os.listdir(saved.parent) == [saved.name]
+
+
+def test_file_size_limit(saved):
+    """A limit met in the middle of the file, in a process of its own."""
+    before = saved.read_bytes()
+    code = (
+        "import signal, sys, numpy as np\n"
+        "from tfcluster.checkpoint import save_arrays\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "save_arrays(sys.argv[1], {'a': np.zeros(100_000)}, {})\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(saved)],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
+    )
+    assert "InputError: Cannot write" in result.stderr
+    assert saved.read_bytes() == before
+    assert os.listdir(saved.parent) == [saved.name]

@@ -1,0 +1,240 @@
+"""The command as a user calls it: in processes of its own."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tests.tfcluster.helpers import blobs
+from tfcluster import DEC, cli
+
+COMMAND = [sys.executable, "-m", "tfcluster.cli"]
+TINY = ["--set", "dims=[16,4]", "--set", "max_steps=60", "--set", "kmeans_restarts=2"]
+QUICK = [*TINY, "--set", "pretraining.epochs=3"]
+
+
+def tfcluster(*words, cwd):
+    return subprocess.run(
+        [*COMMAND, *map(str, words)], capture_output=True, text=True, cwd=cwd, timeout=120
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    result = tfcluster("train", "dec", "--out", "run", *QUICK, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    return folder, result
+
+
+def test_train_prints_the_comparison(finished):
+    _, result = finished
+    for word in ("k-means", "AE + k-means", "DEC", "ACC", "NMI", "ARI", "silh.", "CH", "sec."):
+        assert word in result.stdout
+    assert result.stderr == ""  # TensorFlow is quiet
+
+
+def test_run_folder(finished):
+    folder, _ = finished
+    names = {path.name for path in (folder / "run").iterdir()}
+    assert names == {
+        "checkpoint.npz", "config.json", "confusion.png", "curves.png", "embedding.png", "events",
+        "labels.csv", "metrics.jsonl", "model.npz", "result.json", "top_confidence.png",
+    }  # fmt: skip
+    config = json.loads((folder / "run" / "config.json").read_text())
+    assert config["seed"] == 0
+    assert {"tensorflow", "numpy", "scikit-learn", "git", "machine"} <= config.keys()
+    lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["phase"] for line in lines] == [
+        *["pretrain"] * 3,
+        "centroids",
+        *["cluster"] * 2,
+    ]
+    result = json.loads((folder / "run" / "result.json").read_text())
+    assert result["scores"].keys() == {"k-means", "AE + k-means", "DEC"}
+    assert any((folder / "run" / "events").iterdir())
+
+
+def test_labels_are_the_models(finished):
+    folder, _ = finished
+    with (folder / "run" / "labels.csv").open() as file:
+        labels = [int(row["label"]) for row in csv.DictReader(file)]
+    np.testing.assert_array_equal(labels, DEC.load(folder / "run" / "model.npz").labels_)
+
+
+def test_predict_labels_new_rows(finished, digits):
+    folder, _ = finished
+    np.save(folder / "new.npy", digits[0][:7])
+    to_file = tfcluster("predict", "run", "new.npy", "--out", "new.csv", cwd=folder)
+    assert to_file.returncode == 0, to_file.stderr
+    to_screen = tfcluster("predict", "run", "new.npy", cwd=folder)
+    assert to_screen.stdout == (folder / "new.csv").read_text()
+    labels = [int(line.split(",")[1]) for line in to_screen.stdout.splitlines()[1:]]
+    np.testing.assert_array_equal(labels, DEC.load(folder / "run" / "model.npz").labels_[:7])
+
+
+def test_range_of_clusters(tmp_path):
+    X, _ = blobs()
+    np.save(tmp_path / "x.npy", X)
+    words = ("train", "dec", "--dataset", "x.npy", "--n-clusters", "2:4", "--out", "run", *QUICK)
+    result = tfcluster(*words, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "silhouette is best at" in result.stdout
+    table = json.loads((tmp_path / "run" / "result.json").read_text())["table"]
+    assert [row["n_clusters"] for row in table] == [2, 3, 4]
+    assert (tmp_path / "run" / "cluster_numbers.png").stat().st_size > 0
+
+
+def test_killed_run_resumes_to_the_same_bits(tmp_path, finished):
+    """SIGKILL at a moment of its own choosing, then --resume: the weights of a whole run."""
+    words = ["train", "dec", *TINY, "--set", "pretraining.epochs=300"]
+    whole = tfcluster(*words, "--out", "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    process = subprocess.Popen(
+        [*COMMAND, *words, "--out", "killed", "--checkpoint-seconds", "0"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+    )
+    lines = tmp_path / "killed" / "metrics.jsonl"
+    while not (lines.exists() and len(lines.read_text().splitlines()) > 40):
+        assert process.poll() is None, "the run ended before it was killed"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "model.npz").exists()
+
+    resumed = tfcluster(*words, "--out", "killed", "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    with (
+        np.load(tmp_path / "whole" / "model.npz") as a,
+        np.load(tmp_path / "killed" / "model.npz") as b,
+    ):
+        assert a.files == b.files
+        for name in set(a.files) - {"__meta__"}:
+            np.testing.assert_array_equal(a[name], b[name])
+    assert len(lines.read_text().splitlines()) == 303  # no line twice
+
+
+def test_interrupt_keeps_the_run(tmp_path):
+    words = ["train", "dec", *TINY, "--set", "pretraining.epochs=100000", "--out", "run"]
+    process = subprocess.Popen(
+        [*COMMAND, *words],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    lines = tmp_path / "run" / "metrics.jsonl"
+    while not lines.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume" in errors
+    assert "Traceback" not in errors
+    assert (tmp_path / "run" / "checkpoint.npz").exists()
+    other = tfcluster(*words, "--seed", "1", "--resume", cwd=tmp_path)
+    assert other.returncode == 2
+    assert "seed was 0, now 1" in " ".join(other.stderr.split())
+
+
+def bad_files(folder):
+    X, _ = blobs()
+    np.save(folder / "nan.npy", np.where(X > 0.7, np.nan, X))
+    np.save(folder / "inf.npy", np.where(X > 0.7, np.inf, X))
+    np.save(folder / "text.npy", np.full((5, 2), "a"))
+    np.save(folder / "rank1.npy", X[0])
+    np.save(folder / "norows.npy", X[:0])
+    np.save(folder / "few.npy", X[:3])
+    np.save(folder / "same.npy", np.ones((50, 3)))
+    np.save(folder / "pickled.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.savez(folder / "cut.npz", X=X)
+    (folder / "cut.npz").write_bytes((folder / "cut.npz").read_bytes()[:-40])
+    (folder / "words.csv").write_text("a,b\n1,2\n3,four\n")
+    (folder / "taken").mkdir()
+    (folder / "taken" / "file").write_text("")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory):
+    return bad_files(tmp_path_factory.mktemp("bad"))
+
+
+TRAIN = ["train", "dec", "--out", "run", *QUICK]
+MISTAKES = {
+    "nan": ([*TRAIN, "--dataset", "nan.npy", "--n-clusters", "5"], "NaN"),
+    "infinite": ([*TRAIN, "--dataset", "inf.npy", "--n-clusters", "5"], "infinity"),
+    "text": ([*TRAIN, "--dataset", "text.npy", "--n-clusters", "5"], "must be real numbers"),
+    "csv text": ([*TRAIN, "--dataset", "words.csv", "--n-clusters", "2"], "received 'four'"),
+    "rank": ([*TRAIN, "--dataset", "rank1.npy", "--n-clusters", "5"], "shape"),
+    "no rows": ([*TRAIN, "--dataset", "norows.npy", "--n-clusters", "5"], "shape (0, 6)"),
+    "few rows": ([*TRAIN, "--dataset", "few.npy", "--n-clusters", "5"], ">= n_clusters=5"),
+    "identical": ([*TRAIN, "--dataset", "same.npy", "--n-clusters", "5"], "rows are identical"),
+    "pickled": ([*TRAIN, "--dataset", "pickled.npy", "--n-clusters", "5"], "Python objects"),
+    "truncated": ([*TRAIN, "--dataset", "cut.npz", "--n-clusters", "5"], "cannot be read"),
+    "one cluster": ([*TRAIN, "--n-clusters", "1"], "from 2 on"),
+    "range": ([*TRAIN, "--n-clusters", "7:3"], "from 2 on"),
+    "no labels": ([*TRAIN, "--dataset", "few.npy"], "--n-clusters must say"),
+    "data set": ([*TRAIN, "--dataset", "digit"], "Did you mean 'digits'"),
+    "preset": ([*TRAIN, "--preset", "kears"], "Did you mean 'keras'"),
+    "field": ([*TRAIN, "--set", "max_step=3"], "Did you mean 'max_steps'"),
+    "assignment": ([*TRAIN, "--set", "max_steps"], "FIELD=VALUE"),
+    "option": (["train", "dec", "--out", "run", "--sed", "1"], "No such option"),
+    "no run": (["train", "dec", "--out", "run", "--resume"], "holds no run"),
+    "taken": (["train", "dec", "--out", "taken"], "not empty"),
+    "not writable": (["train", "dec", "--out", "nan.npy/run"], "Cannot write"),
+    "predict nothing": (["predict", "run", "nan.npy"], "holds no run"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_end_in_one_line_and_nothing_written(bad, name, monkeypatch, capsys):
+    words, rule = MISTAKES[name]
+    before = sorted(bad.rglob("*"))
+    monkeypatch.chdir(bad)
+    monkeypatch.setattr(sys, "argv", ["tfcluster", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert rule in " ".join(capsys.readouterr().err.split())
+    assert sorted(bad.rglob("*")) == before
+
+
+def test_a_mistake_in_a_process_of_its_own(bad):
+    words, rule = MISTAKES["nan"]
+    result = tfcluster(*words, cwd=bad)
+    assert result.returncode == 2
+    assert rule in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_features_that_differ_from_the_fitted_ones(finished):
+    folder, _ = finished
+    np.save(folder / "narrow.npy", np.zeros((3, 5)))
+    result = tfcluster("predict", "run", "narrow.npy", cwd=folder)
+    assert result.returncode == 2
+    assert "expecting 64 features" in " ".join(result.stderr.split())
+
+
+def test_a_folder_that_holds_a_run(finished):
+    folder, _ = finished
+    result = tfcluster("train", "dec", "--out", "run", *QUICK, cwd=folder)
+    assert result.returncode == 2
+    assert "already holds a run" in " ".join(result.stderr.split())
+
+
+def test_a_damaged_model(finished):
+    folder, _ = finished
+    (folder / "copy").mkdir()
+    for name in ("config.json", "model.npz"):
+        (folder / "copy" / name).write_bytes((folder / "run" / name).read_bytes()[:-5])
+    result = tfcluster("predict", "copy", "digits", cwd=folder)
+    assert result.returncode == 2
+    assert "not a whole tfcluster file" in " ".join(result.stderr.split())

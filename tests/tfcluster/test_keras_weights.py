@@ -1,0 +1,81 @@
+"""Files as DEC-keras writes them, made by Keras itself."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.tfcluster.helpers import TINY, blobs
+from tfcluster import DEC, ClusteringLayer, InputError
+
+DIMS = (6, 8, 3)
+
+
+def dec_keras_models():
+    """Autoencoder and clustering model with the layer names of DEC-keras' `DEC.py`."""
+    x = h = tf.keras.Input((DIMS[0],), name="input")
+    for i, units in enumerate(DIMS[1:]):
+        h = tf.keras.layers.Dense(units, "relu" if i == 0 else None, name=f"encoder_{i}")(h)
+    z = h
+    h = tf.keras.layers.Dense(8, "relu", name="decoder_1")(h)
+    h = tf.keras.layers.Dense(6, name="decoder_0")(h)
+    q = ClusteringLayer(4, name="clustering")(z)
+    return tf.keras.Model(x, h), tf.keras.Model(x, q)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("h5")
+    autoencoder, model = dec_keras_models()
+    autoencoder.save_weights(folder / "ae_weights.h5")
+    model.save_weights(folder / "DEC_model_final.h5")
+    with pytest.warns(UserWarning, match="legacy"):
+        model.save(folder / "whole.h5")
+    return folder, autoencoder, model
+
+
+@pytest.mark.parametrize("name", ["DEC_model_final.h5", "whole.h5"])
+def test_a_trained_model_predicts_as_it_did(files, name):
+    folder, _, model = files
+    X = blobs()[0].astype(np.float32)
+    dec = DEC(4).load_weights_h5(folder / name)
+    assert dec.config_.dims == DIMS[1:]
+    np.testing.assert_allclose(dec.soft_assign(X), model(X), rtol=1e-5, atol=1e-6)
+    with pytest.raises(InputError, match="without `decoder_i`"):
+        dec.reconstruct(X)
+
+
+def test_it_survives_save_and_load(files, tmp_path):
+    folder, _, model = files
+    X = blobs()[0].astype(np.float32)
+    DEC(4).load_weights_h5(folder / "DEC_model_final.h5").save(tmp_path / "dec.npz")
+    loaded = DEC.load(tmp_path / "dec.npz")
+    np.testing.assert_allclose(loaded.soft_assign(X), model(X), rtol=1e-5, atol=1e-6)
+
+
+def test_fit_starts_from_an_autoencoder(files):
+    folder, autoencoder, _ = files
+    X = blobs()[0].astype(np.float32)
+    config = dataclasses.replace(TINY, max_steps=0)
+    dec = DEC(3, preset=config, random_state=0).fit(X, pretrained=folder / "ae_weights.h5")
+    assert dec.history_[0]["phase"] == "centroids"
+    np.testing.assert_allclose(dec.reconstruct(X), autoencoder(X), rtol=1e-5, atol=1e-6)
+
+
+def test_an_autoencoder_alone_is_no_fitted_dec(files):
+    with pytest.raises(InputError, match="pretrained=path"):
+        DEC(4).load_weights_h5(files[0] / "ae_weights.h5")
+
+
+def test_other_layer_sizes(files):
+    with pytest.raises(InputError, match="shapes"):
+        DEC(3).fit(blobs()[0], pretrained=files[0] / "ae_weights.h5")
+
+
+def test_not_a_weights_file(tmp_path):
+    (tmp_path / "x.h5").write_bytes(b"no HDF5")
+    with pytest.raises(InputError, match="Cannot read"):
+        DEC(3).load_weights_h5(tmp_path / "x.h5")
+    with pytest.raises(InputError, match="Cannot read"):
+        DEC(3).load_weights_h5(tmp_path / "none.h5")

@@ -1,0 +1,149 @@
+"""The command `tfcluster`.
+
+Commands only read their options here; what they do is imported when they run, so that `--help`
+is quick.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import click
+import typer
+from rich.console import Console
+
+from tfcluster.errors import InputError, TrainingError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Deep clustering that matches the originals' code.",
+)
+train = typer.Typer(no_args_is_help=True, help="Train a model and write a folder of results.")
+app.add_typer(train, name="train")
+
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show TensorFlow's log.")]
+
+
+@train.command("dec")
+def train_dec(
+    out: Annotated[Path, typer.Option(help="Folder for the results; new or empty.")],
+    dataset: Annotated[
+        str, typer.Option(help="Name of a data set, or a .npz, .npy or .csv file.")
+    ] = "digits",
+    preset: Annotated[
+        str, typer.Option(help="Protocol: keras, paper, or one for a data set as keras:mnist.")
+    ] = "keras",
+    n_clusters: Annotated[
+        Optional[str],
+        typer.Option(help="Number of clusters, or a range to compare, as 2:15. [default: classes]"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random.")] = 0,
+    threads: Annotated[
+        Optional[int],
+        typer.Option(min=1, help="Operations run side by side. [default: cores, at most 2]"),
+    ] = None,
+    set_: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Change a field of the preset, as max_steps=2000 or pretraining.epochs=20.",
+        ),
+    ] = None,
+    pretrained: Annotated[
+        Optional[Path], typer.Option(help="DEC-keras' ae_weights.h5, instead of pretraining.")
+    ] = None,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(min=0, help="Least time between two checkpoints.")
+    ] = 60.0,
+    resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train Deep Embedded Clustering and compare it with k-means and AE + k-means."""
+    _show_tensorflow_log(verbose)
+    from tfcluster.runtime import available_cores
+    from tfcluster.train import TrainOptions
+    from tfcluster.train import train_dec as run
+
+    options = TrainOptions(
+        dataset=dataset,
+        preset=preset,
+        n_clusters=n_clusters,
+        seed=seed,
+        threads=threads or min(2, available_cores()),
+        overrides=_assignments(set_ or []),
+        pretrained=None if pretrained is None else str(pretrained),
+    )
+    run(options, out, resume=resume, checkpoint_seconds=checkpoint_seconds, console=Console())
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    file: Annotated[str, typer.Argument(help="A .npz, .npy or .csv file, or a data set's name.")],
+    out: Annotated[
+        Optional[Path], typer.Option(help="CSV file to write. [default: standard output]")
+    ] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Label new rows with a trained model."""
+    _show_tensorflow_log(verbose)
+    from tfcluster.predict import predict_file
+
+    table = predict_file(run, file)
+    if out is None:
+        sys.stdout.write(table)
+        return
+    from tfcluster.checkpoint import atomic_write
+
+    with atomic_write(out) as stream:
+        stream.write(table.encode())
+
+
+def _show_tensorflow_log(verbose: bool) -> None:
+    if verbose:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"
+
+
+def _assignments(texts: list[str]) -> dict[str, Any]:
+    values = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise InputError(f"--set takes FIELD=VALUE, as max_steps=2000. Received: {text!r}.")
+        try:
+            values[name] = ast.literal_eval(value)
+        except (SyntaxError, ValueError):
+            values[name] = value
+    return values
+
+
+def main() -> None:
+    """Runs the command; a user's mistake ends in one line and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except InputError as error:
+        code = _fail(error, 2)
+    except TrainingError as error:
+        code = _fail(error, 1)
+    except (click.Abort, KeyboardInterrupt):
+        code = _fail("Interrupted. The same command with --resume goes on from there.", 130)
+    raise SystemExit(code)
+
+
+def _fail(message: object, code: int) -> int:
+    Console(stderr=True).print("[bold red]Error:[/]", str(message), markup=True, highlight=False)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""What a data set is made of, and its rows as they are read from a file."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcluster.errors import InputError
+
+SUFFIXES = (".csv", ".npy", ".npz")
+LABEL_COLUMNS = ("label", "y", "class", "target")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """How a row of features is drawn.
+
+    Attributes:
+      kind: "image": grey values, 0 black and 1 white; "strokes": points (x, y) of a pen's
+        way, y upwards.
+      shape: What a row is reshaped to: (height, width) or (points, 2).
+    """
+
+    kind: Literal["image", "strokes"]
+    shape: tuple[int, ...]
+
+
+class Dataset(NamedTuple):
+    """The rows of one split.
+
+    Attributes:
+      X: float32 (n, d), C-contiguous features.
+      y: int64 (n,) labels, or None if there are none.
+      picture: What a picture of a row is, or None for tabular rows.
+    """
+
+    X: NDArray[np.float32]
+    y: NDArray[np.int64] | None
+    picture: Picture | None
+
+
+class Raw(NamedTuple):
+    """What was read, before scaling: train then test rows; n_train None if it has no split."""
+
+    X: NDArray[Any]
+    y: NDArray[Any] | None
+    n_train: int | None = None
+
+
+# Files.
+
+
+def read_file(path: Path) -> Raw:
+    """The rows of a user's file, of any of the kinds in `SUFFIXES`."""
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"A data file ends in {', '.join(SUFFIXES)}; received {str(path)!r}.")
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "nothing"
+        raise InputError(f"Looked for the data file {str(path)!r} and found {found} there.")
+    return _read_csv(path) if suffix == ".csv" else read_arrays(path)
+
+
+def _unreadable(path: Path, rule: str, error: Exception) -> InputError:
+    return InputError(f"{path} cannot be read: {rule} ({type(error).__name__}: {error}).")
+
+
+def read_numpy(path: Path, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """Those of the wanted arrays that the file has; the array of an .npy is called X."""
+    try:
+        # numpy leaves a file that it opened itself open if it is no whole archive.
+        with path.open("rb") as file:
+            content = np.load(file, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                return {"X": content}
+            with content:
+                # A member that is no array comes as bytes.
+                return {name: np.asarray(content[name]) for name in wanted if name in content.files}
+    # A damaged file fails in numpy, zipfile, zlib or the parser of the header, each its own way.
+    except Exception as error:
+        rule = "it must be a whole .npy or .npz file of plain arrays, without Python objects"
+        raise _unreadable(path, rule, error) from error
+
+
+def read_arrays(path: Path) -> Raw:
+    """The rows of an .npz or .npy file."""
+    found = read_numpy(path, ("X", "x", "y", "x_train", "y_train", "x_test", "y_test"))
+    if "X" in found or "x" in found:
+        return _checked(path, Raw(found["X" if "X" in found else "x"], found.get("y")))
+    parts = [found[name] for name in ("x_train", "x_test") if name in found]
+    labels = [found[name] for name in ("y_train", "y_test") if name in found]
+    if len(parts) != 2 or len(labels) == 1:
+        raise InputError(
+            f"{path} must hold X or x (and optionally y), or x_train and x_test (and optionally "
+            f"y_train and y_test); of these it holds: {', '.join(found) or 'none'}."
+        )
+    train, test = (_checked(path, Raw(*part)) for part in itertools.zip_longest(parts, labels))
+    if train.X.shape[1:] != test.X.shape[1:]:
+        raise InputError(
+            f"{path}: x_train and x_test must have rows of one shape, "
+            f"received {train.X.shape} and {test.X.shape}."
+        )
+    y = np.concatenate([train.y, test.y]) if labels else None
+    return Raw(np.concatenate(parts), y, len(train.X))
+
+
+def _checked(path: Path, raw: Raw) -> Raw:
+    """Sees to it that there are numbers of a usable shape, and one label a row."""
+    X = raw.X
+    if X.ndim not in (2, 3) or X.size == 0:
+        raise InputError(
+            f"{path}: features must be rows (n, d) or images (n, h, w), none of these 0; "
+            f"received the shape {X.shape}."
+        )
+    if X.dtype.kind not in "biuf":
+        raise InputError(f"{path}: features must be real numbers, received {X.dtype}.")
+    if raw.y is not None and raw.y.size != len(X):
+        raise InputError(
+            f"{path}: there must be one label for each of the {len(X)} rows, "
+            f"received labels of shape {raw.y.shape}."
+        )
+    return raw if raw.y is None else raw._replace(y=raw.y.reshape(-1))
+
+
+def _read_csv(path: Path) -> Raw:
+    lines = _csv_lines(path)
+    first = next(lines, None)
+    if first is None:
+        raise InputError(f"{path} is empty: a .csv file needs at least one row of numbers.")
+    is_header = _is_header(first[1])
+    names = first[1] if is_header else [str(i + 1) for i in range(len(first[1]))]
+    at = _label_column(path, names) if is_header else None
+    features, labels = [], []
+    for line, cells in lines if is_header else itertools.chain([first], lines):
+        if len(cells) != len(names):
+            raise InputError(
+                f"{path}, line {line}: every row needs {len(names)} cells as the first one has, "
+                f"received {len(cells)}."
+            )
+        if at is not None:
+            labels.append(_label(path, line, cells[at]))
+        features.append(_numbers(path, line, cells, names, at))
+    return _checked(path, Raw(np.array(features), None if at is None else np.array(labels)))
+
+
+def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number from 1 and stripped cells of every line that is not blank."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            for cells in reader:
+                if cells:
+                    yield reader.line_num, [cell.strip() for cell in cells]
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise _unreadable(
+            path, "a .csv file is UTF-8 text of comma-separated cells", error
+        ) from error
+
+
+def _is_header(cells: Iterable[str]) -> bool:
+    texts = [cell for cell in cells if cell]
+    named = any(text.lower() in LABEL_COLUMNS for text in texts)
+    return named or (bool(texts) and not any(map(_is_number, texts)))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return not cell
+    return True
+
+
+def _label_column(path: Path, names: Sequence[str]) -> int | None:
+    if not all(names):
+        raise InputError(
+            f"{path}: every column of a header needs a name, received {', '.join(names)!r}. "
+            "Leave out the row numbers (pandas: to_csv(index=False))."
+        )
+    at = [i for i, name in enumerate(names) if name.lower() in LABEL_COLUMNS]
+    if len(at) > 1:
+        raise InputError(
+            f"{path}: only one column may hold the labels, received "
+            f"{', '.join(names[i] for i in at)}. Rename or remove the others."
+        )
+    return at[0] if at else None
+
+
+def _label(path: Path, line: int, cell: str) -> str:
+    if not cell:
+        raise InputError(f"{path}, line {line}: every row needs a label, received an empty cell.")
+    return cell
+
+
+def _numbers(
+    path: Path, line: int, cells: Sequence[str], names: Sequence[str], skip: int | None
+) -> NDArray[np.float32]:
+    values = [i for i in range(len(cells)) if i != skip]
+    try:
+        return np.array([float(cells[i] or "nan") for i in values], np.float32)
+    except ValueError:
+        bad = next(i for i in values if not _is_number(cells[i]))
+        raise InputError(
+            f"{path}, line {line}, column {names[bad]!r}: features must be numbers (or empty if "
+            f"missing), received {cells[bad]!r}. Labels go in a column called "
+            f"{' or '.join(LABEL_COLUMNS)}."
+        ) from None

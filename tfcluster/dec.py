@@ -1,0 +1,402 @@
+"""Deep Embedded Clustering as a scikit-learn estimator.
+
+Xie, Girshick, Farhadi: Unsupervised Deep Embedding for Clustering Analysis, ICML 2016. Matches
+`DEC.py` of XifengGuo/DEC-keras.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+)
+from sklearn.utils.validation import check_is_fitted, check_random_state
+
+from tfcluster import keras_weights, presets
+from tfcluster.autoencoder import build_autoencoder
+from tfcluster.checkpoint import Arrays, FitCheckpoint, load_arrays, save_arrays
+from tfcluster.errors import InputError
+from tfcluster.layers import ClusteringLayer
+from tfcluster.presets import DECConfig, dec_config
+from tfcluster.self_training import DECTrainer
+from tfcluster.training import Monitor, run_phases
+from tfcluster.validation import check_matrix, check_n_clusters
+
+
+class EmptyClusterWarning(UserWarning):
+    """Some clusters own no rows."""
+
+
+_SHELF: list[tuple[tuple[int, int, DECConfig], DECTrainer]] = []
+_SHELF_SIZE = 4
+
+
+@contextlib.contextmanager
+def _borrow_trainer(n_features: int, n_clusters: int, config: DECConfig) -> Iterator[DECTrainer]:
+    """A trainer nobody else is using; shelved afterwards, so that what it compiled serves again."""
+    key = (n_features, n_clusters, config)
+    index = next((i for i, (other, _) in enumerate(_SHELF) if other == key), None)
+    trainer = DECTrainer(*key) if index is None else _SHELF.pop(index)[1]
+    try:
+        yield trainer
+    finally:
+        _SHELF.append((key, trainer))
+        del _SHELF[:-_SHELF_SIZE]
+
+
+class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+    """Deep Embedded Clustering, as a scikit-learn estimator.
+
+    Pretrains an autoencoder, starts centres by k-means on its embedding, and trains encoder and
+    centres together towards a sharpened copy of their own assignments.
+
+    Args:
+      n_clusters: Number of clusters, at least 2.
+      preset: The protocol: `"keras"` (DEC-keras), `"paper"`, one of them for a data set as
+        `"keras:mnist"` (see `tfcluster.presets.DEC_PRESETS`), or a `DECConfig`.
+      random_state: Seed. The same seed on the same machine with the same thread setting gives
+        the same bits.
+
+    Attributes:
+      labels_: `(rows,)` labels of the rows of `fit`, equal to `predict` on them.
+      initial_labels_: `(rows,)` labels before the clustering phase: k-means on the embedding of
+        the pretrained autoencoder, the baseline "AE + k-means" of the papers.
+      cluster_centers_: `(n_clusters, dims[-1])` centres in the embedding.
+      history_: Records of training; see `tfcluster.training.Record`.
+      scale_: What features are multiplied by.
+      config_: The configuration the preset named.
+
+    Departure from the original: labels are those of the final weights, not of the last update of
+    the target.
+    """
+
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        preset: str | DECConfig = "keras",
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.preset = preset
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        monitor: Monitor | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_seconds: float = 60.0,
+        pretrained: str | os.PathLike[str] | list[np.ndarray] | None = None,
+    ) -> DEC:
+        """Learns clusters.
+
+        Args:
+          X: `(rows, features)` finite numbers.
+          y: Never used.
+          monitor: Called with every record of training; what it raises stops the run.
+          checkpoint: A file to keep progress in. If it is there, the run goes on from it and ends
+            with the weights of an uninterrupted one; `random_state` must be a whole number.
+          checkpoint_seconds: Least time between two checkpoints.
+          pretrained: What `pretrain` returned, or an HDF5 file with the autoencoder of DEC-keras
+            (`ae_weights.h5`), to start from instead of pretraining.
+
+        Returns:
+          The estimator.
+
+        Raises:
+          InputError: If X, a parameter or a file does not fit.
+          TrainingError: If the loss stops being finite.
+        """
+        del y
+        with self._prepared(X) as run:
+            if pretrained is None:
+                phases = run.trainer.pretraining_phases(run.x, run.seed)
+            else:
+                run.trainer.pretraining.set_pretrained(pretrained)
+                phases = []
+            phases = [*phases, *run.trainer.clustering_phases(run.x, run.seed)]
+            keeper = run.keeper(checkpoint, checkpoint_seconds)
+            self.history_ = run_phases(phases, monitor=monitor, checkpoint=keeper)
+            self._adopt(run)
+        self._warn_empty_clusters()
+        return self
+
+    def pretrain(
+        self,
+        X: Any,
+        *,
+        monitor: Monitor | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_seconds: float = 60.0,
+    ) -> list[np.ndarray]:
+        """Pretrains the autoencoder alone, for `fit(X, pretrained=...)` to start from.
+
+        `fit(X, pretrained=pretrain(X))` ends with the weights of `fit(X)`; several numbers of
+        clusters can share one pretraining.
+
+        Args:
+          X: As for `fit`.
+          monitor: As for `fit`.
+          checkpoint: As for `fit`; a file of its own.
+          checkpoint_seconds: As for `fit`.
+
+        Returns:
+          Kernels and biases in the order data pass through them.
+
+        Raises:
+          InputError: If X, a parameter or a file does not fit.
+          TrainingError: If the loss stops being finite.
+        """
+        with self._prepared(X) as run:
+            phases = run.trainer.pretraining_phases(run.x, run.seed)
+            keeper = run.keeper(checkpoint, checkpoint_seconds)
+            run_phases(phases, monitor=monitor, checkpoint=keeper)
+            weights: list[np.ndarray] = run.trainer.pretraining.autoencoder.get_weights()
+        return weights
+
+    @property
+    def n_iter_(self) -> int:
+        """Steps of the clustering phase."""
+        check_is_fitted(self)
+        return max((r["step"] for r in self.history_ if r["phase"] == "cluster"), default=0)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Labels of rows, new ones too: `(rows, features)` to `(rows,)`."""
+        return np.argmax(self.soft_assign(X), axis=1)
+
+    def soft_assign(self, X: Any) -> np.ndarray:
+        """Soft assignments q, eq. 1: `(rows, features)` to `(rows, n_clusters)`."""
+        return self._apply("soft_assign", X)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """The embedding: `(rows, features)` to `(rows, dims[-1])`."""
+        return self._apply("embed", X)
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """Rows through the autoencoder, in the units of X: `(rows, features)` to the same.
+
+        Raises:
+          InputError: If the weights came from a file without a decoder.
+        """
+        if not self.has_decoder_:
+            raise InputError("These weights came from a file without `decoder_i` layers.")
+        return self._apply("reconstruct", X) / np.float32(self.scale_)
+
+    @property
+    def has_decoder_(self) -> bool:
+        """Whether `reconstruct` works: not after `load_weights_h5` of a file without a decoder."""
+        check_is_fitted(self)
+        return bool(self._decoder_weights)
+
+    @property
+    def encoder_(self) -> tf.keras.Model:
+        """Scaled features to embedding, as a Keras model with a copy of the weights."""
+        check_is_fitted(self)
+        _, encoder = build_autoencoder(self.n_features_in_, self.config_)
+        encoder.set_weights(self._encoder_weights)
+        return encoder
+
+    @property
+    def autoencoder_(self) -> tf.keras.Model:
+        """Scaled features to their reconstruction, as a Keras model with a copy of the weights."""
+        check_is_fitted(self)
+        autoencoder, _ = build_autoencoder(self.n_features_in_, self.config_)
+        autoencoder.set_weights([*self._encoder_weights, *self._decoder_weights])
+        return autoencoder
+
+    @property
+    def model_(self) -> tf.keras.Model:
+        """Scaled features to soft assignments, as a Keras model with a copy of the weights."""
+        encoder = self.encoder_
+        layer = ClusteringLayer(len(self.cluster_centers_), self.config_.alpha, name="clustering")
+        model = tf.keras.Model(encoder.input, layer(encoder.output), name="dec")
+        layer.clusters.assign(self.cluster_centers_)
+        return model
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the fitted estimator to one file; see `tfcluster.checkpoint`.
+
+        Raises:
+          InputError: If it cannot be written; what stood there before stays.
+        """
+        check_is_fitted(self)
+        arrays = {
+            **{f"encoder/{i}": w for i, w in enumerate(self._encoder_weights)},
+            **{f"decoder/{i}": w for i, w in enumerate(self._decoder_weights)},
+            **{name: getattr(self, name) for name in _FITTED_ARRAYS if name in vars(self)},
+        }
+        meta = {
+            "estimator": "DEC",
+            "preset": self.preset if isinstance(self.preset, str) else None,
+            "random_state": self.random_state if isinstance(self.random_state, int) else None,
+            "config": presets.to_dict(self.config_),
+            "scale": self.scale_,
+            "history": self.history_,
+            "feature_names": list(getattr(self, "feature_names_in_", [])),
+        }
+        save_arrays(path, arrays, meta)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> DEC:
+        """Reads what `save` wrote.
+
+        Raises:
+          InputError: If the file is missing, damaged or not a saved DEC.
+        """
+        arrays, meta = load_arrays(path)
+        if not isinstance(meta, dict) or meta.get("estimator") != "DEC":
+            raise InputError(f"{path} holds no fitted DEC. Give a file that `DEC.save` wrote.")
+        config = presets.from_dict(meta["config"])
+        loaded = cls(
+            len(arrays["cluster_centers_"]),
+            preset=meta["preset"] or config,
+            random_state=meta["random_state"],
+        )
+        loaded._encoder_weights = _stacked(arrays, "encoder")
+        loaded._decoder_weights = _stacked(arrays, "decoder")
+        for name in arrays.keys() & set(_FITTED_ARRAYS):
+            setattr(loaded, name, arrays[name])
+        if meta["feature_names"]:
+            loaded.feature_names_in_ = np.array(meta["feature_names"], dtype=object)
+        loaded.n_features_in_ = loaded._encoder_weights[0].shape[0]
+        loaded.config_, loaded.scale_ = config, meta["scale"]
+        loaded.history_ = meta["history"]
+        return loaded
+
+    def load_weights_h5(self, path: str | os.PathLike[str]) -> DEC:
+        """Takes over a model that DEC-keras trained (`DEC_model_final.h5`).
+
+        Layer sizes come from the file, everything else from the preset. There are no `labels_`.
+
+        Args:
+          path: HDF5 file with the layers `encoder_i`, `clustering` and perhaps `decoder_i`.
+
+        Returns:
+          The estimator, ready to predict.
+
+        Raises:
+          InputError: If the file has no such layers.
+        """
+        layers = keras_weights.read_layers(path)
+        encoder = keras_weights.encoder_weights(layers)
+        if not encoder or "clusters" not in layers.get("clustering", {}):
+            raise InputError(
+                f"{path} must hold the layers `encoder_i` and `clustering`. Received: "
+                f"{', '.join(sorted(layers)) or 'no layers'}. An autoencoder alone is for "
+                "`fit(X, pretrained=path)`."
+            )
+        config = dec_config(self.preset)
+        self.config_ = dataclasses.replace(config, dims=tuple(w.shape[1] for w in encoder[::2]))
+        # "rms" depends on the data of `fit`, which a file of weights does not tell.
+        self.scale_ = 1.0 if config.scaling == "rms" else float(config.scaling)
+        self._encoder_weights = encoder
+        self._decoder_weights = keras_weights.decoder_weights(layers)
+        self.cluster_centers_ = layers["clustering"]["clusters"]
+        self.n_features_in_ = encoder[0].shape[0]
+        self.history_ = []
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        """scikit-learn's description: embeddings are float32 whatever comes in."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.cluster_centers_.shape[1])
+
+    def _apply(self, function: str, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        X = check_matrix(self, X)
+        with _borrow_trainer(X.shape[1], len(self.cluster_centers_), self.config_) as trainer:
+            trainer.encoder.set_weights(self._encoder_weights)
+            trainer.pretraining.set_decoder_weights(self._decoder_weights)
+            trainer.clustering.clusters.assign(self.cluster_centers_)
+            x = tf.constant(X * np.float32(self.scale_))
+            result: np.ndarray = getattr(trainer, function)(x).numpy()
+        return result
+
+    @contextlib.contextmanager
+    def _prepared(self, X: Any) -> Iterator[_Run]:
+        """Checks everything and lends a trainer with fresh weights."""
+        check_n_clusters(self.n_clusters)
+        config = dec_config(self.preset)
+        X = check_matrix(self, X, min_rows=self.n_clusters, reset=True)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        scale = _fit_scale(X, config)
+        with _borrow_trainer(X.shape[1], int(self.n_clusters), config) as trainer:
+            trainer.pretraining.reset(seed)
+            yield _Run(trainer, tf.constant(X * scale), float(scale), seed)
+
+    def _adopt(self, run: _Run) -> None:
+        trainer = run.trainer
+        self.labels_ = np.argmax(trainer.soft_assign(run.x).numpy(), axis=1)
+        self.initial_labels_ = trainer.initial_labels
+        self._encoder_weights = trainer.encoder.get_weights()
+        self._decoder_weights = trainer.pretraining.decoder_weights()
+        self.cluster_centers_ = trainer.clustering.clusters.numpy()
+        self.config_, self.scale_ = trainer.config, run.scale
+
+    def _warn_empty_clusters(self) -> None:
+        used = len(np.unique(self.labels_))
+        if used < self.n_clusters:
+            warnings.warn(
+                f"{self.n_clusters - used} of {self.n_clusters} clusters own no rows. "
+                "Ask for fewer clusters, or pretrain longer.",
+                EmptyClusterWarning,
+                stacklevel=3,  # the caller of `fit`
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """A fit in the making."""
+
+    trainer: DECTrainer
+    x: tf.Tensor
+    scale: float
+    seed: int
+
+    def keeper(
+        self, path: str | os.PathLike[str] | None, every_seconds: float
+    ) -> FitCheckpoint | None:
+        """A checkpoint that only this run can go on from."""
+        if path is None:
+            return None
+        identity = {
+            "n_clusters": self.trainer.clustering.n_clusters,
+            "preset": presets.to_dict(self.trainer.config),
+            "random_state": self.seed,
+            "data": hashlib.sha256(self.x.numpy().tobytes()).hexdigest(),
+        }
+        state, set_state = self.trainer.state, self.trainer.set_state
+        return FitCheckpoint(path, identity, state, set_state, every_seconds)
+
+
+_FITTED_ARRAYS = ("cluster_centers_", "initial_labels_", "labels_")
+
+
+def _stacked(arrays: Arrays, prefix: str) -> list[np.ndarray]:
+    return [arrays[f"{prefix}/{i}"] for i in range(sum(n.startswith(f"{prefix}/") for n in arrays))]
+
+
+def _fit_scale(X: np.ndarray, config: DECConfig) -> np.float32:
+    if config.scaling == "rms":
+        return np.float32(1 / np.sqrt(np.mean(np.square(X, dtype=np.float64))))
+    return np.float32(config.scaling)

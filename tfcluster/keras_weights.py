@@ -1,0 +1,81 @@
+"""Weights that DEC-keras saved, read by layer name."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+import h5py
+import numpy as np
+
+from tfcluster.errors import InputError
+
+LayerWeights = dict[str, dict[str, np.ndarray]]
+
+
+def read_layers(path: str | os.PathLike[str]) -> LayerWeights:
+    """Reads an HDF5 file of Keras weights, or of a whole model.
+
+    Args:
+      path: A file that `save_weights` or `save` of Keras 1 or 2 wrote.
+
+    Returns:
+      Layer name to weight name (`kernel`, `bias`, `clusters`) to array.
+
+    Raises:
+      InputError: If the file is missing or not such a file.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            layers: LayerWeights = {}
+            for layer, weight, array in _arrays(file.get("model_weights", file)):
+                layers.setdefault(layer, {})[weight] = array
+    except OSError as error:
+        raise InputError(
+            f"Cannot read {path} as an HDF5 file of Keras weights: {error}."
+        ) from error
+    return layers
+
+
+def _arrays(group: h5py.Group) -> Iterator[tuple[str, str, np.ndarray]]:
+    for layer, content in group.items():
+        found: list[tuple[str, h5py.Dataset]] = []
+        content.visititems(lambda name, item, found=found: found.append((name, item)))
+        for name, item in found:
+            if isinstance(item, h5py.Dataset):
+                # "encoder_0/kernel:0", or "encoder_0_W_1:0" as Keras 1 named it
+                yield layer, name.split("/")[-1].split(":")[0], item[()]
+
+
+def encoder_weights(layers: LayerWeights) -> list[np.ndarray]:
+    """Kernels and biases of `encoder_0`, `encoder_1`, ...; empty if there are none.
+
+    Raises:
+      InputError: If a layer lacks its kernel or bias.
+    """
+    return _dense_stack(layers, "encoder")
+
+
+def decoder_weights(layers: LayerWeights) -> list[np.ndarray]:
+    """Kernels and biases of `decoder_n`, ..., `decoder_0`, as data pass through them.
+
+    Raises:
+      InputError: If a layer lacks its kernel or bias.
+    """
+    return _dense_stack(layers, "decoder", descending=True)
+
+
+def _dense_stack(
+    layers: LayerWeights, prefix: str, *, descending: bool = False
+) -> list[np.ndarray]:
+    numbers = [int(m[1]) for name in layers if (m := re.fullmatch(rf"{prefix}_(\d+)", name))]
+    weights = []
+    for number in sorted(numbers, reverse=descending):
+        layer = layers[f"{prefix}_{number}"]
+        if not {"kernel", "bias"} <= layer.keys():
+            raise InputError(
+                f"Layer {prefix}_{number} must hold `kernel` and `bias`. Received: {sorted(layer)}."
+            )
+        weights += [layer["kernel"], layer["bias"]]
+    return weights

@@ -1,0 +1,76 @@
+"""Layers the papers define and Keras does not have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from tfcluster.errors import InputError
+
+
+def soft_assignment(z: tf.Tensor, centers: tf.Tensor, alpha: float = 1.0) -> tf.Tensor:
+    """Student's t similarity of embeddings to centres: eq. 1 of Xie et al., ICML 2016.
+
+    Args:
+      z: `(rows, features)` embeddings.
+      centers: `(clusters, features)` cluster centres.
+      alpha: Degrees of freedom, positive.
+
+    Returns:
+      `(rows, clusters)` soft assignments q; each row sums to one.
+    """
+    distance = tf.reduce_sum(tf.square(z[:, tf.newaxis, :] - centers), axis=2)
+    similarity = tf.pow(1.0 / (1.0 + distance / alpha), (alpha + 1.0) / 2.0)
+    return similarity / tf.reduce_sum(similarity, axis=1, keepdims=True)
+
+
+@tf.keras.saving.register_keras_serializable(package="tfcluster")
+class ClusteringLayer(tf.keras.layers.Layer):
+    """Assigns embeddings softly to learnable centres; see `soft_assignment`.
+
+    Matches `ClusteringLayer` of XifengGuo/DEC-keras (`DEC.py`), except that `get_config` keeps
+    `alpha`: there a reloaded model silently falls back to 1.
+
+    Args:
+      n_clusters: Number of centres.
+      alpha: Degrees of freedom of Student's t, positive.
+
+    Input shape: `(rows, features)`. Output shape: `(rows, n_clusters)`.
+
+    Weights: `clusters`, `(n_clusters, features)`.
+
+    Raises:
+      InputError: If `n_clusters` is below 1 or `alpha` is not positive.
+    """
+
+    def __init__(self, n_clusters: int, alpha: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if n_clusters < 1:
+            raise InputError(f"`n_clusters` must be at least 1. Received: n_clusters={n_clusters}.")
+        if not alpha > 0:
+            raise InputError(f"`alpha` must be positive. Received: alpha={alpha}.")
+        self.n_clusters = n_clusters
+        self.alpha = alpha
+        self.input_spec = tf.keras.layers.InputSpec(ndim=2)
+
+    def build(self, input_shape: tuple[int | None, int]) -> None:
+        """Creates `clusters`, by Glorot's rule as the original does."""
+        self.clusters = self.add_weight(
+            name="clusters",
+            shape=(self.n_clusters, input_shape[-1]),
+            initializer="glorot_uniform",
+        )
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Soft assignments `(rows, n_clusters)` of embeddings `(rows, features)`."""
+        return soft_assignment(inputs, self.clusters, self.alpha)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, int]) -> tuple[int | None, int]:
+        """`(rows, n_clusters)`."""
+        return (input_shape[0], self.n_clusters)
+
+    def get_config(self) -> dict[str, Any]:
+        """Every constructor argument, `alpha` among them."""
+        return {**super().get_config(), "n_clusters": self.n_clusters, "alpha": self.alpha}

@@ -1,0 +1,180 @@
+"""What DEC learns by: the target, the loss, and the phases that train on them.
+
+Xie, Girshick, Farhadi: Unsupervised Deep Embedding for Clustering Analysis, ICML 2016. Matches
+`DEC.py` of XifengGuo/DEC-keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
+
+from tfcluster.autoencoder import AutoencoderTrainer, batch_order, step_record
+from tfcluster.checkpoint import Arrays
+from tfcluster.layers import ClusteringLayer
+from tfcluster.optimizers import build_optimizer
+from tfcluster.presets import DECConfig
+from tfcluster.training import Forward, Phase, Record, TrainingLoop, derived_seed
+
+_KLD_EPSILON = 1e-7  # Keras' `kl_divergence` clips both arguments to [1e-7, 1].
+
+
+def target_distribution(q: Any, mass: Any = None) -> Any:
+    """Sharpened assignments that DEC trains towards: eq. 3 of the paper.
+
+    Args:
+      q: `(rows, clusters)` soft assignments, numpy or tensor.
+      mass: `(clusters,)` total of q over all data; the column sums of `q` when left out.
+        Federated training hands in the sum over all clients.
+
+    Returns:
+      p, `(rows, clusters)`, of the same kind as `q`; each row sums to one.
+    """
+    if mass is None:
+        mass = tf.reduce_sum(q, axis=0) if tf.is_tensor(q) else np.sum(q, axis=0)
+    weight = q**2 / mass
+    total = (tf.reduce_sum if tf.is_tensor(q) else np.sum)(weight, axis=1)
+    return weight / total[:, None]
+
+
+def clustering_loss(q: tf.Tensor, p: tf.Tensor) -> tf.Tensor:
+    """KL(P || Q) of each row: eq. 2 of the paper, clipped as Keras' `kl_divergence` does.
+
+    Args:
+      q: `(rows, clusters)` soft assignments.
+      p: `(rows, clusters)` target, held constant.
+
+    Returns:
+      `(rows,)` losses.
+    """
+    p = tf.clip_by_value(p, _KLD_EPSILON, 1.0)
+    q = tf.clip_by_value(q, _KLD_EPSILON, 1.0)
+    return tf.reduce_sum(p * tf.math.log(p / q), axis=1)
+
+
+class DECTrainer:
+    """The networks of DEC with their compiled functions, made once and used for many fits.
+
+    Args:
+      n_features: Width of a row.
+      n_clusters: Number of centres.
+      config: The protocol.
+
+    Attributes:
+      pretraining: The autoencoder and its training.
+      clustering: The layer that holds the centres.
+      initial_labels: Labels by k-means on the pretrained embedding, `(rows,)`.
+      labels: Labels at the last update of the target, `(rows,)`.
+    """
+
+    def __init__(self, n_features: int, n_clusters: int, config: DECConfig) -> None:
+        self.config = config
+        self.pretraining = AutoencoderTrainer(n_features, config)
+        self.encoder = self.pretraining.encoder
+        self.clustering = ClusteringLayer(n_clusters, config.alpha, name="clustering")
+        self.clustering.build((None, config.dims[-1]))
+        self.initial_labels = self.labels = np.zeros(0, np.int64)
+        trained = [*self.encoder.trainable_variables, *self.clustering.trainable_variables]
+        self.loop = TrainingLoop(
+            self._row_loss,
+            build_optimizer(config.optimizer, trained),
+            divisible=config.target == "global",
+        )
+        self.embed = Forward(self.encoder)
+        self.soft_assign = Forward(lambda x: self.clustering(self.encoder(x)))
+        self.reconstruct = Forward(self.pretraining.autoencoder)
+
+    def state(self) -> Arrays:
+        """All weights and the labels, by name."""
+        weights = self.pretraining.autoencoder.get_weights()
+        return {
+            **{f"autoencoder/{i}": w for i, w in enumerate(weights)},
+            "clusters": self.clustering.clusters.numpy(),
+            "initial_labels": self.initial_labels,
+            "labels": self.labels,
+        }
+
+    def set_state(self, state: Arrays) -> None:
+        """Puts back what `state` gave."""
+        autoencoder = self.pretraining.autoencoder
+        autoencoder.set_weights(
+            [state[f"autoencoder/{i}"] for i in range(len(autoencoder.weights))]
+        )
+        self.clustering.clusters.assign(state["clusters"])
+        self.initial_labels, self.labels = state["initial_labels"], state["labels"]
+
+    def pretraining_phases(self, x: tf.Tensor, seed: int) -> list[Phase]:
+        """The phases that train the autoencoder on `x`, `(rows, n_features)`, already scaled."""
+        return self.pretraining.phases(x, derived_seed(seed, 0))
+
+    def clustering_phases(self, x: tf.Tensor, seed: int) -> list[Phase]:
+        """The phases that follow: first centres, then encoder and centres together."""
+        return [self._centroids(x, derived_seed(seed, 1)), self._cluster(x)]
+
+    def _centroids(self, x: tf.Tensor, seed: int) -> Phase:
+        def run(start: int) -> Iterator[Record]:
+            del start  # one step
+            kmeans = fit_kmeans(
+                self.embed(x).numpy(), self.clustering.n_clusters, self.config.kmeans_restarts, seed
+            )
+            self.clustering.clusters.assign(kmeans.cluster_centers_)
+            self.initial_labels = self.labels = kmeans.labels_.astype(np.int64)
+            yield {"phase": "centroids", "step": 1, "inertia": float(kmeans.inertia_)}
+
+        return Phase("centroids", 1, run)
+
+    def _cluster(self, x: tf.Tensor) -> Phase:
+        order = batch_order(len(x), self.config)
+        interval = self.config.update_interval or order.steps_per_pass
+
+        def run(step: int) -> Iterator[Record]:
+            if step == 0:
+                self.loop.optimizer.reset()
+            while step < self.config.max_steps:
+                q = self.soft_assign(x).numpy()
+                update = self._update_labels(q)
+                if step > 0 and update["changed"] < self.config.tol:
+                    yield {"phase": "cluster", "step": step, **update, "converged": True}
+                    return
+                if self.config.reset_optimizer:
+                    self.loop.optimizer.reset()
+                n_steps = min(interval, self.config.max_steps - step)
+                # In numpy, as the original: TensorFlow's float32 column sums over many rows are
+                # 60 times further off (2e-6 in the weights after 60 steps).
+                p = tf.constant(target_distribution(q))
+                losses = self.loop.run([x, p], order, step, n_steps, seed=0)
+                yield step_record("cluster", step, losses) | update
+                step += n_steps
+
+        return Phase("cluster", self.config.max_steps, run, self.loop.optimizer.variables)
+
+    def _update_labels(self, q: np.ndarray) -> Record:
+        labels = np.argmax(q, axis=1)
+        changed = float(np.mean(labels != self.labels))
+        self.labels = labels
+        return {"changed": changed, "clusters_used": len(np.unique(labels))}
+
+    def _row_loss(self, x: tf.Tensor, p: tf.Tensor, *, seed: tf.Tensor) -> tf.Tensor:
+        del seed  # nothing is drawn
+        q = self.clustering(self.encoder(x))
+        if self.config.target == "batch":
+            p = tf.stop_gradient(target_distribution(q))
+        return clustering_loss(q, p)
+
+
+def fit_kmeans(z: np.ndarray, n_clusters: int, restarts: int, seed: int) -> KMeans:
+    """scikit-learn's k-means on one thread: on several it is not bit-equal from run to run.
+
+    Args:
+      z: `(rows, features)`.
+      n_clusters: Number of centres.
+      restarts: The best of so many starts is kept.
+      seed: Of the starts.
+    """
+    with threadpool_limits(1):
+        return KMeans(n_clusters, n_init=restarts, random_state=seed).fit(z)

@@ -1,0 +1,74 @@
+"""Tables for a person to read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Column, Table
+
+_COLUMNS = {
+    "accuracy": ("ACC", ".3f"),
+    "nmi": ("NMI", ".3f"),
+    "ari": ("ARI", ".3f"),
+    "purity": ("purity", ".3f"),
+    "silhouette": ("silh.", ".3f"),
+    "calinski_harabasz": ("CH", ".1f"),
+    "davies_bouldin": ("DB", ".3f"),
+    "seconds": ("sec.", ".1f"),
+}
+
+
+_LEGEND = (
+    "ACC: best one-to-one match; silh.: silhouette, CH: Calinski-Harabasz (higher is better), "
+    "DB: Davies-Bouldin (lower), in the input space, where methods can be compared."
+)
+
+
+def print_scores(
+    console: Console,
+    scores: Mapping[str, Mapping[str, Any]],
+    published: Mapping[str, Mapping[str, float]],
+) -> None:
+    """Prints methods side by side, each published line below ours.
+
+    Args:
+      console: Where to.
+      scores: Method to scores, in the input space.
+      published: Method to the scores the originals published.
+    """
+    rows: list[tuple[str, Mapping[str, Any]]] = []
+    for method, values in scores.items():
+        rows.append((method, values))
+        if method in published:
+            rows.append((f"  {method}, published", published[method]))
+    console.print(_table("method", rows))
+    first = next(iter(scores.values()))
+    if "silhouette_rows" in first:
+        console.print(
+            f"Silhouette on {first['silhouette_rows']} rows (seed {first['silhouette_seed']})."
+        )
+    console.print(_LEGEND)
+
+
+def print_cluster_numbers(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Prints a row per number of clusters and says which the silhouette prefers."""
+    console.print(_table("clusters", [(str(row["n_clusters"]), row) for row in rows]))
+    defined = [row for row in rows if math.isfinite(row["silhouette"])]
+    if defined:
+        best = max(defined, key=lambda row: row["silhouette"])
+        console.print(f"The silhouette is best at {best['n_clusters']} clusters.")
+
+
+def _table(first: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
+    """Only columns that some row has a value for."""
+    table = Table(Column(first, no_wrap=True), show_edge=False)
+    columns = [name for name in _COLUMNS if any(name in values for _, values in rows)]
+    for name in columns:
+        table.add_column(_COLUMNS[name][0], justify="right")
+    for title, values in rows:
+        cells = [format(values[key], _COLUMNS[key][1]) if key in values else "" for key in columns]
+        table.add_row(title, *cells)
+    return table

@@ -1,0 +1,53 @@
+"""Checks at the public edge; everything behind it may trust its input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from tfcluster.errors import InputError
+
+
+def check_n_clusters(n_clusters: Any) -> None:
+    """Raises `InputError` unless `n_clusters` is a whole number of at least two."""
+    if not isinstance(n_clusters, (int, np.integer)) or isinstance(n_clusters, bool):
+        raise InputError(
+            f"`n_clusters` must be a whole number. Received: n_clusters={n_clusters!r}."
+        )
+    if n_clusters < 2:
+        raise InputError(f"`n_clusters` must be at least 2. Received: n_clusters={n_clusters}.")
+
+
+def check_matrix(estimator: Any, X: Any, *, min_rows: int = 1, reset: bool = False) -> np.ndarray:
+    """The rows an estimator was given, as a float32 matrix.
+
+    Args:
+      estimator: Whose `n_features_in_` holds, or is set when `reset`.
+      X: `(rows, features)`, anything scikit-learn takes.
+      min_rows: Fewest rows allowed.
+      reset: Whether this is `fit`.
+
+    Returns:
+      `(rows, features)` float32, contiguous.
+
+    Raises:
+      InputError: If X is not a finite numeric matrix of enough rows with the features of `fit`.
+    """
+    try:
+        # a number too large for float32 becomes infinite, and is refused as such
+        with np.errstate(over="ignore"):
+            matrix: np.ndarray = validate_data(
+                estimator, X, dtype=np.float32, order="C", reset=reset, ensure_min_samples=1
+            )
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    if len(matrix) < min_rows:
+        raise InputError(
+            f"n_samples={len(matrix)} should be >= n_clusters={min_rows}. Give more rows or ask "
+            "for fewer clusters."
+        )
+    if reset and (matrix == matrix[0]).all():
+        raise InputError(f"All {len(matrix)} rows are identical, so there is nothing to cluster.")
+    return matrix
