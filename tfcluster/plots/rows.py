@@ -170,6 +170,6 @@ def _profiles(path: PathLike, rows: np.ndarray, q: np.ndarray) -> Path:
 
 
 def _most_different(means: np.ndarray) -> np.ndarray:
-    """The columns in which cluster means lie furthest apart: `MAX_PROFILE_FEATURES` at most, in order."""
+    """The `MAX_PROFILE_FEATURES` columns in which cluster means lie furthest apart, in order."""
     apart = np.nanmax(means, axis=0) - np.nanmin(means, axis=0)
     return np.sort(np.argsort(-apart, kind="stable")[:MAX_PROFILE_FEATURES])
