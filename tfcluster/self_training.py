@@ -133,14 +133,11 @@ class DECTrainer:
         interval = self.config.update_interval or order.steps_per_pass
 
         def run(step: int) -> Iterator[Record]:
+            q = self.soft_assign(x).numpy()
             if step == 0:
                 self.loop.optimizer.reset()
+                self._update_labels(q)  # the first comparison is with k-means, and not looked at
             while step < self.config.max_steps:
-                q = self.soft_assign(x).numpy()
-                update = self._update_labels(q)
-                if step > 0 and update["changed"] < self.config.tol:
-                    yield {"phase": "cluster", "step": step, **update, "converged": True}
-                    return
                 if self.config.reset_optimizer:
                     self.loop.optimizer.reset()
                 n_steps = min(interval, self.config.max_steps - step)
@@ -148,8 +145,13 @@ class DECTrainer:
                 # 60 times further off (2e-6 in the weights after 60 steps).
                 p = tf.constant(target_distribution(q))
                 losses = self.loop.run([x, p], order, step, n_steps, seed=0)
-                yield step_record("cluster", step, losses) | update
-                step += n_steps
+                record = step_record("cluster", step, losses)
+                step, q = step + n_steps, self.soft_assign(x).numpy()
+                update = self._update_labels(q)
+                converged = update["changed"] < self.config.tol
+                yield {**record, **update, "converged": converged}
+                if converged:
+                    return
 
         return Phase("cluster", self.config.max_steps, run, self.loop.optimizer.variables)
 

@@ -43,7 +43,7 @@ def print_scores(
     for method, values in scores.items():
         rows.append((method, values))
         if method in published:
-            rows.append((f"  {method}, published", published[method]))
+            rows.append(("  published", published[method]))
     console.print(_table("method", rows))
     first = next(iter(scores.values()))
     if "silhouette_rows" in first:

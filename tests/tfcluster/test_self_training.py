@@ -100,14 +100,17 @@ def test_sixty_steps_of_clustering(golden_dec, pendigits_2000, monkeypatch):
     trainer.clustering.clusters.assign(golden_dec["loop_centroids0"])
     trainer.labels = np.full(2000, -1)
     x = tf.constant(pendigits_2000)
-    losses = []
+    losses, labels = [], []
     run = trainer.loop.run
-    monkeypatch.setattr(
-        trainer.loop, "run", lambda *a, **k: losses.append(run(*a, **k)) or losses[-1]
-    )
 
+    def watched(*arguments, **options):
+        labels.append(trainer.labels)  # those the target was made of
+        losses.append(run(*arguments, **options))
+        return losses[-1]
+
+    monkeypatch.setattr(trainer.loop, "run", watched)
     _, phase = trainer.clustering_phases(x, seed=0)
-    labels = [trainer.labels for _ in phase.run(0)]
+    list(phase.run(0))
 
     assert batch_order(2000, trainer.config).steps_per_pass == 8  # the last batch has 208 rows
     np.testing.assert_allclose(

@@ -1,0 +1,42 @@
+"""Adds a finished run to `benchmarks/results/`, one JSON line: `python -m benchmarks.record RUN`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def record(run: Path, note: str | None = None) -> Path:
+    """Appends a run's `result.json` to the file of its algorithm.
+
+    Args:
+      run: Folder that `tfcluster train` wrote.
+      note: What a reader of the line has to know.
+
+    Returns:
+      The file the line was added to.
+    """
+    result = json.loads((run / "result.json").read_text())
+    if note:
+        result["note"] = note
+    target = RESULTS / f"{result['algorithm']}.jsonl"
+    target.parent.mkdir(exist_ok=True)
+    with target.open("a") as file:
+        file.write(json.dumps(result) + "\n")
+    return target
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--note")
+    arguments = parser.parse_args()
+    print(record(arguments.run, arguments.note))
+
+
+if __name__ == "__main__":
+    main()
