@@ -1,4 +1,4 @@
-"""Adds a finished run to `benchmarks/results/`, one JSON line: `python -m benchmarks.record RUN`."""
+"""Adds a finished run to `benchmarks/results/`: `python -m benchmarks.record RUN`."""
 
 from __future__ import annotations
 
