@@ -208,7 +208,12 @@ def _write_results(dec: DEC, task: _Task, scores: MethodScores) -> None:
     run.write_labels(dec.labels_, q.max(axis=1))
     run.write_history(dec.history_)
     _draw(dec, task, q)
-    result = {**_asked(run), "n_clusters": len(dec.cluster_centers_), "steps": dec.n_iter_}
+    result = {
+        **_asked(run),
+        "n_clusters": len(dec.cluster_centers_),
+        "n_rows": len(q),
+        "steps": dec.n_iter_,
+    }
     run.write_json("result.json", {**result, "scores": scores, **provenance()})
 
 

@@ -1,0 +1,31 @@
+from benchmarks.tables import README, results_table, with_results
+
+
+def result(seed, accuracy):
+    scores = {"accuracy": accuracy, "nmi": 0.5, "ari": 0.25, "seconds": 10.0 * seed}
+    methods = ("k-means", "AE + k-means", "DEC")
+    return {
+        "dataset": "mnist",
+        "preset": "keras",
+        "n_rows": 70_000,
+        "seed": seed,
+        "scores": dict.fromkeys(methods, scores),
+    }
+
+
+def test_the_readme_is_made_from_the_results():
+    text = README.read_text()
+    assert with_results(text) == text, "run: python -m benchmarks.tables"
+
+
+def test_mean_and_deviation():
+    # mean of .8 and .9 is .85, sample deviation .1 / sqrt(2) = .0707
+    table = results_table([result(1, 0.8), result(2, 0.9)])
+    assert (
+        "| mnist (70,000) | keras | DEC | .912 / .869 / .856 "
+        "| .850 ± .071 / .500 ± .000 / .250 ± .000 | 2 | 15 |" in table
+    )
+
+
+def test_one_run_has_no_deviation():
+    assert "| .800 / .500 / .250 | 1 | 10 |" in results_table([result(1, 0.8)])
