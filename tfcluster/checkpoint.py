@@ -89,11 +89,11 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[Arrays, Any]:
     except Exception as error:
         raise InputError(
             f"{path} is not a whole tfcluster file: it is damaged, cut short, holds pickled "
-            "objects or was written by another program. Write it again with `save`."
+            "objects or was written by another program. Take a copy of it or make it anew."
         ) from error
     if not isinstance(text, dict) or text.get("sha256") != _digest(arrays):
         raise InputError(
-            f"{path} is damaged: its checksum does not hold. Write it again with `save`."
+            f"{path} is damaged: its checksum does not hold. Take a copy of it or make it anew."
         )
     return arrays, text["meta"]
 
@@ -153,8 +153,8 @@ class FitCheckpoint:
         if not self.path.exists():
             return []
         arrays, meta = load_arrays(self.path)
-        if meta["identity"] != self.identity:
-            differing = [k for k, v in self.identity.items() if meta["identity"].get(k) != v]
+        differing = [k for k, v in self.identity.items() if meta["identity"].get(k, v) != v]
+        if differing:
             raise InputError(
                 f"{self.path} belongs to another run: {', '.join(differing)} differ. Repeat the "
                 "call that began it, or start in another folder."

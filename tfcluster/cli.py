@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -126,6 +127,7 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     """Runs the command; a user's mistake ends in one line and exit code 2."""
+    warnings.showwarning = _show_warning
     try:
         code = app(standalone_mode=False)
     except click.ClickException as error:
@@ -135,9 +137,15 @@ def main() -> None:
         code = _fail(error, 2)
     except TrainingError as error:
         code = _fail(error, 1)
+    except OSError as error:  # a full disk, met by a library
+        code = _fail(f"{error.strerror}: {error.filename}" if error.strerror else error, 2)
     except (click.Abort, KeyboardInterrupt):
         code = _fail("Interrupted. The same command with --resume goes on from there.", 130)
     raise SystemExit(code)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    Console(stderr=True).print("[bold yellow]Warning:[/]", str(message), highlight=False)
 
 
 def _fail(message: object, code: int) -> int:

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -41,19 +42,23 @@ class EmptyClusterWarning(UserWarning):
 
 _SHELF: list[tuple[tuple[int, int, DECConfig], DECTrainer]] = []
 _SHELF_SIZE = 4
+_SHELF_LOCK = threading.Lock()
 
 
 @contextlib.contextmanager
 def _borrow_trainer(n_features: int, n_clusters: int, config: DECConfig) -> Iterator[DECTrainer]:
     """A trainer nobody else is using; shelved afterwards, so that what it compiled serves again."""
     key = (n_features, n_clusters, config)
-    index = next((i for i, (other, _) in enumerate(_SHELF) if other == key), None)
-    trainer = DECTrainer(*key) if index is None else _SHELF.pop(index)[1]
+    with _SHELF_LOCK:
+        index = next((i for i, (other, _) in enumerate(_SHELF) if other == key), None)
+        shelved = None if index is None else _SHELF.pop(index)[1]
+    trainer = shelved or DECTrainer(*key)
     try:
         yield trainer
     finally:
-        _SHELF.append((key, trainer))
-        del _SHELF[:-_SHELF_SIZE]
+        with _SHELF_LOCK:
+            _SHELF.append((key, trainer))
+            del _SHELF[:-_SHELF_SIZE]
 
 
 class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
@@ -383,10 +388,18 @@ class _Run:
             "n_clusters": self.trainer.clustering.n_clusters,
             "preset": presets.to_dict(self.trainer.config),
             "random_state": self.seed,
-            "data": hashlib.sha256(self.x.numpy().tobytes()).hexdigest(),
+            "data": _digest(self.x.numpy()),
+            "initial weights": _digest(*self.trainer.pretraining.autoencoder.get_weights()),
         }
         state, set_state = self.trainer.state, self.trainer.set_state
         return FitCheckpoint(path, identity, state, set_state, every_seconds)
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 _FITTED_ARRAYS = ("cluster_centers_", "initial_labels_", "labels_")

@@ -98,6 +98,11 @@ class Adam:
         )
 
 
+def _check_optimizer(optimizer: Any) -> None:
+    rule = "`optimizer` must be an SGD or Adam; its parts are set as `optimizer.learning_rate`."
+    _require(isinstance(optimizer, (SGD, Adam)), rule, optimizer=optimizer)
+
+
 @dataclasses.dataclass(frozen=True)
 class EndToEnd:
     """Pretraining of DEC-keras: the whole autoencoder at once, no noise.
@@ -114,6 +119,7 @@ class EndToEnd:
 
     def __post_init__(self) -> None:
         _check_numbers(self)
+        _check_optimizer(self.optimizer)
         _require(self.epochs >= 0, "`epochs` must not be negative.", epochs=self.epochs)
 
 
@@ -148,6 +154,7 @@ class LayerWise:
             "`finetune_steps` must not be negative.",
             finetune_steps=self.finetune_steps,
         )
+        _check_optimizer(self.optimizer)
         _require(0 <= self.dropout < 1, "`dropout` must be in [0, 1).", dropout=self.dropout)
 
 
@@ -216,6 +223,7 @@ class DECConfig:
             "`pretraining` must be an EndToEnd or LayerWise.",
             pretraining=self.pretraining,
         )
+        _check_optimizer(self.optimizer)
         _require(self.alpha > 0, "`alpha` must be positive.", alpha=self.alpha)
         _require(self.batch_size > 0, "`batch_size` must be positive.", batch_size=self.batch_size)
         _require(

@@ -90,6 +90,7 @@ def _numbers(record: Record) -> str:
         parts.append(f"loss {record['loss']:.5f}")
     if "changed" in record:
         parts.append(f"labels changed {100 * record['changed']:.2f} %")
+        parts.append(f"{record['clusters_used']} clusters in use")
     if "inertia" in record:
         parts.append(f"k-means inertia {record['inertia']:.4g}")
     return "  ".join(parts)

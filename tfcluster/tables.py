@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -51,6 +52,31 @@ def print_scores(
             f"Silhouette on {first['silhouette_rows']} rows (seed {first['silhouette_seed']})."
         )
     console.print(_LEGEND)
+
+
+def print_clusters(console: Console, q: np.ndarray, y: np.ndarray | None) -> None:
+    """Prints each cluster's size, how sure it is of its rows, and the class it holds most of.
+
+    Args:
+      console: Where to.
+      q: `(rows, clusters)` soft assignments.
+      y: `(rows,)` classes, or None.
+    """
+    table = Table("cluster", show_edge=False)
+    for title in ("rows", "mean q", *(() if y is None else ("most are", "share"))):
+        table.add_column(title, justify="right")
+    labels = q.argmax(axis=1)
+    for cluster in range(q.shape[1]):
+        rows = labels == cluster
+        cells = [f"{rows.sum():,}", f"{q[rows, cluster].mean():.2f}" if rows.any() else "-"]
+        if y is not None and rows.any():
+            classes, counts = np.unique(y[rows], return_counts=True)
+            cells += [
+                f"class {classes[counts.argmax()]}",
+                f"{100 * counts.max() / rows.sum():.0f} %",
+            ]
+        table.add_row(str(cluster), *cells)
+    console.print(table)
 
 
 def print_cluster_numbers(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -21,7 +21,7 @@ from tfcluster.progress import TrainingProgress
 from tfcluster.runs import RunFolder
 from tfcluster.runtime import provenance, set_threads
 from tfcluster.self_training import fit_kmeans
-from tfcluster.tables import print_cluster_numbers, print_scores
+from tfcluster.tables import print_cluster_numbers, print_clusters, print_scores
 from tfcluster.training import Record
 from tfcluster.validation import check_matrix
 
@@ -170,11 +170,12 @@ def _train_one(task: _Task, n_clusters: int) -> None:
             pretrained=task.options.pretrained,
         )
     task.console.print("Scoring and drawing ...")
-    scores = _compare_methods(dec, task)
-    _write_results(dec, task, scores)
+    scores, q = _compare_methods(dec, task), dec.soft_assign(task.data.X)
+    _write_results(dec, task, scores, q)
+    print_clusters(task.console, q, task.data.y)
     lines = published.dec_lines(task.options.preset, task.options.dataset)
     print_scores(task.console, scores, lines)
-    task.console.print(f"Everything is in {run.path}")
+    task.console.print(f"Model, labels and pictures (*.png) are in {run.path}")
 
 
 def _compare_methods(dec: DEC, task: _Task) -> MethodScores:
@@ -202,8 +203,8 @@ def _compare_methods(dec: DEC, task: _Task) -> MethodScores:
     return scores
 
 
-def _write_results(dec: DEC, task: _Task, scores: MethodScores) -> None:
-    run, q = task.run, dec.soft_assign(task.data.X)
+def _write_results(dec: DEC, task: _Task, scores: MethodScores, q: np.ndarray) -> None:
+    run = task.run
     dec.save(run.path / "model.npz")
     run.write_labels(dec.labels_, q.max(axis=1))
     run.write_history(dec.history_)

@@ -195,10 +195,13 @@ def test_checkpoint_of_another_run_is_refused(tmp_path):
     X, _ = blobs()
     path = tmp_path / "checkpoint.npz"
     DEC(3, preset=TINY, random_state=0).fit(X, checkpoint=path)
-    with pytest.raises(InputError, match="another run: random_state differ"):
+    with pytest.raises(InputError, match="another run: random_state, initial weights differ"):
         DEC(3, preset=TINY, random_state=1).fit(X, checkpoint=path)
     with pytest.raises(InputError, match="data differ"):
         DEC(3, preset=TINY, random_state=0).fit(X + 0.01, checkpoint=path)
+    other = DEC(3, preset=TINY, random_state=1).pretrain(X)
+    with pytest.raises(InputError, match="initial weights differ"):
+        DEC(3, preset=TINY, random_state=0).fit(X, checkpoint=path, pretrained=other)
 
 
 def test_stops_when_labels_settle():

@@ -103,6 +103,8 @@ def test_override():
         ({"max_steps": 10.5}, "whole number"),
         ({"tol": "small"}, "number"),
         ({"pretraining": 3}, "EndToEnd or LayerWise"),
+        ({"optimizer": "adam"}, "SGD or Adam"),
+        ({"pretraining.optimizer": "adam"}, "SGD or Adam"),
     ],
 )
 def test_bad_values_are_named(assignments, rule):

@@ -1,0 +1,50 @@
+import io
+import os
+import signal
+
+import pytest
+from rich.console import Console
+
+from tfcluster.progress import TrainingProgress
+
+
+def record(step, **more):
+    return {"phase": "cluster", "step": step, "of": 10, "loss": 0.25, **more}
+
+
+def test_plain_lines_where_there_is_no_terminal():
+    out = io.StringIO()
+    with TrainingProgress(Console(file=out, width=100)) as progress:
+        for step in range(1, 11):
+            progress(record(step, changed=0.5, clusters_used=3))
+    lines = [line for line in out.getvalue().splitlines() if line.strip()]
+    assert len(lines) == 2  # the first and the last; the others came within 15 seconds
+    assert "10/10 steps" in lines[-1]
+    assert "loss 0.25000  labels changed 50.00 %  3 clusters in use" in lines[-1]
+
+
+def test_bars_on_a_terminal():
+    out = io.StringIO()
+    with TrainingProgress(Console(file=out, width=100, force_terminal=True)) as progress:
+        progress({"phase": "pretrain", "step": 4, "of": 4, "loss": 1.5})
+        progress(record(5))
+    assert "pretrain" in out.getvalue()
+    assert "5/10 steps" in out.getvalue()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_first_interrupt_waits_for_a_record_and_handlers_come_back(number):
+    before = signal.getsignal(number)
+    with TrainingProgress(Console(file=io.StringIO())) as progress:
+        progress(record(1))
+        os.kill(os.getpid(), number)  # held back: training would be in the middle of a step
+        with pytest.raises(KeyboardInterrupt):
+            progress(record(2))
+    assert signal.getsignal(number) is before
+
+
+def test_second_interrupt_does_not_wait():
+    with TrainingProgress(Console(file=io.StringIO())):
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
