@@ -317,7 +317,72 @@ def dec_config(preset: str | DECConfig, dataset: str | None = None) -> DECConfig
     raise unknown_name("preset", preset, DEC_PRESETS)
 
 
-_KINDS = {kind.__name__: kind for kind in (SGD, Adam, EndToEnd, LayerWise, DECConfig)}
+@dataclasses.dataclass(frozen=True)
+class GANConfig:
+    """Hyperparameters of ClusterGAN.
+
+    Attributes:
+      networks: "image" (28 x 28, convolutions), "gene" (any width, linear output) or "pendigits"
+        (any width in [0, 1], normalised layers, sigmoid output).
+      n_noise: Length of z_n.
+      beta_n: Weight of recovering z_n.
+      beta_c: Weight of recovering z_c.
+      noise_scale: Standard deviation of z_n.
+      critic_steps: Steps of the critic for each step of generator and encoder.
+      batch_size: Rows a step.
+      penalty: Weight of the gradient penalty.
+      epsilon_per_row: Whether each row is interpolated by a number of its own (the Wasserstein
+        GAN paper) instead of one for the batch (the original's code).
+      weight_decay: Factor of half the squared kernels; the original declares 2.5e-5 and never
+        adds it.
+      optimizer: One for the critic, one for generator and encoder together.
+      steps: Steps of generator and encoder.
+    """
+
+    networks: Literal["image", "gene", "pendigits"] = "gene"
+    n_noise: int = 30
+    beta_n: float = 10.0
+    beta_c: float = 10.0
+    noise_scale: float = 0.10
+    critic_steps: int = 5
+    batch_size: int = 64
+    penalty: float = 10.0
+    epsilon_per_row: bool = False
+    weight_decay: float = 0.0
+    optimizer: Adam = Adam(1e-4, beta_1=0.5, beta_2=0.9, epsilon=1e-8)
+    steps: int = 500_000
+
+    def __post_init__(self) -> None:
+        _check_numbers(self)
+        _check_optimizer(self.optimizer)
+        _require(
+            self.networks in ("image", "gene", "pendigits"),
+            "`networks` must be image, gene or pendigits.",
+            networks=self.networks,
+        )
+        for name in ("n_noise", "critic_steps", "batch_size"):
+            value = getattr(self, name)
+            _require(value > 0, f"`{name}` must be positive.", **{name: value})
+        for name in ("beta_n", "beta_c", "noise_scale", "penalty", "weight_decay", "steps"):
+            value = getattr(self, name)
+            _require(value >= 0, f"`{name}` must not be negative.", **{name: value})
+
+
+# sudiptodip15/ClusterGAN: Image_ClusterGAN.py, Gene_ClusterGAN.py, pen_ClusterGAN.py, README.
+_GAN_FASHION = GANConfig(networks="image", n_noise=40, beta_n=0.0)
+
+GAN_PRESETS: Mapping[str, GANConfig] = types.MappingProxyType(
+    {
+        "mnist": GANConfig(networks="image"),
+        "fashion_mnist": _GAN_FASHION,
+        "fashion5": _GAN_FASHION,
+        "10x_73k": GANConfig(steps=100_000),
+        "pendigits": GANConfig(networks="pendigits", n_noise=5),
+    }
+)
+
+
+_KINDS = {kind.__name__: kind for kind in (SGD, Adam, EndToEnd, LayerWise, DECConfig, GANConfig)}
 
 
 def to_dict(config: Any) -> dict[str, Any]:

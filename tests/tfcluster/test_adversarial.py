@@ -1,0 +1,217 @@
+"""ClusterGAN's networks, losses and steps against values of the original graph."""
+
+import json
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import GOLDEN
+from tfcluster.adversarial import (
+    critic_loss,
+    critic_step,
+    generator_loss,
+    generator_step,
+    sample_latent,
+)
+from tfcluster.gan_networks import Networks, build_networks
+from tfcluster.optimizers import build_optimizer
+from tfcluster.presets import GAN_PRESETS, GANConfig
+
+SEEDS = {"pendigits": 20189, "10x_73k": 20190, "mnist": 20191}
+KINDS = ("discriminator", "generator", "encoder")
+
+
+class Case(NamedTuple):
+    golden: dict
+    config: GANConfig
+    weights: dict
+    names: list
+    x: np.ndarray
+    z: np.ndarray
+
+
+def first_rows(name):
+    file, scale = {"mnist": ("mnist_384", 255), "pendigits": ("pendigits_2000", 100)}[name]
+    with np.load(GOLDEN / f"{file}.npz") as content:
+        rows = content["x"][:384].reshape(384, -1)
+    return rows.astype(np.float32) / np.float32(scale)
+
+
+@pytest.fixture(scope="module", params=SEEDS)
+def case(request):
+    name = request.param
+    with np.load(GOLDEN / f"clustergan_{name}.npz") as file:
+        golden = dict(file)
+    rng = np.random.default_rng(SEEDS[name])
+    names = json.loads(str(golden["weight_order"]))
+    weights = {kind: [] for kind in KINDS}
+    for kind, _, shape in names:
+        scale = 0.02 if len(shape) > 1 else 0.01
+        weights[kind].append((scale * rng.standard_normal(shape)).astype(np.float32))
+    is_drawn = name == "10x_73k"
+    x = rng.uniform(0, 1, (384, 720)).astype(np.float32) if is_drawn else first_rows(name)
+    n_clusters = golden["enc_fake_softmax"].shape[1]
+    z = np.concatenate([golden["noise"], np.eye(n_clusters, dtype=np.float32)[golden["labels"]]], 2)
+    return Case(golden, GAN_PRESETS[name], weights, names, x, z)
+
+
+@pytest.fixture
+def networks(case):
+    n_clusters = case.golden["enc_fake_softmax"].shape[1]
+    built = build_networks(case.x.shape[1], n_clusters, case.config)
+    built.critic.set_weights(case.weights["discriminator"])
+    built.generator.set_weights(case.weights["generator"])
+    built.encoder.set_weights(case.weights["encoder"])
+    return built
+
+
+def assert_agrees(got, expected, tolerance):
+    """Relative to the largest absolute value of the array."""
+    difference = np.abs(np.asarray(got) - expected).max()
+    assert difference <= tolerance * np.abs(expected).max()
+
+
+def encode(networks, config, rows):
+    code = networks.encoder(rows).numpy()
+    return code[:, : config.n_noise], tf.nn.softmax(code[:, config.n_noise :]).numpy()
+
+
+def variables_of(networks):
+    return networks.critic.trainable_variables, [
+        *networks.generator.trainable_variables,
+        *networks.encoder.trainable_variables,
+    ]
+
+
+def rounding_only(case):
+    """Biases directly before a normalisation over the same channels: true gradient zero."""
+    followers = [*case.names[1:], ("", "", [])]
+    return np.array(
+        [
+            "biases" in name and "BatchNorm" in follower and shape == follower_shape
+            for (_, name, shape), (_, follower, follower_shape) in zip(
+                case.names, followers, strict=True
+            )
+        ]
+    )
+
+
+def test_outputs(case, networks):
+    golden, config = case.golden, case.config
+    fake = networks.generator(case.z[0])
+    assert_agrees(fake[:8], golden["generated"], 1e-4)
+    assert_agrees(networks.critic(case.x[:64]), golden["d_real"], 1e-4)
+    assert_agrees(networks.critic(fake), golden["d_fake"], 1e-4)
+    for which, rows in (("fake", fake), ("real", case.x[:64])):
+        noise, softmax = encode(networks, config, rows)
+        assert_agrees(noise, golden[f"enc_{which}_noise"], 1e-4)
+        assert_agrees(softmax, golden[f"enc_{which}_softmax"], 1e-4)
+
+
+def test_losses_and_gradient_norms(case, networks):
+    golden, config = case.golden, case.config
+    critic_variables, other_variables = variables_of(networks)
+    with tf.GradientTape(persistent=True) as tape:
+        wasserstein, penalty = critic_loss(
+            networks, case.x[:64], case.z[0], golden["epsilon"][0], config
+        )
+        loss = wasserstein + penalty
+        g_loss = generator_loss(networks, tf.constant(case.z[0]), config)
+    assert_agrees(wasserstein, golden["w_loss"], 1e-4)
+    assert_agrees(penalty, golden["gp"], 1e-4)
+    assert_agrees(loss, golden["d_loss"], 1e-4)
+    assert_agrees(g_loss, golden["g_loss"], 1e-4)
+
+    zero = rounding_only(case)
+    n_critic = len(critic_variables)
+    for value, variables, name, is_zero in (
+        (loss, critic_variables, "grad_norm_discriminator", zero[:n_critic]),
+        (g_loss, other_variables, "grad_norm_generator_encoder", zero[n_critic:]),
+    ):
+        norms = np.array([np.linalg.norm(g) for g in tape.gradient(value, variables)])
+        assert_agrees(norms[~is_zero], golden[name][~is_zero], 1e-3)
+        assert (norms[is_zero] < 1e-5 * norms.max()).all()
+
+
+def test_one_iteration(case, networks):
+    golden, config = case.golden, case.config
+    critic_variables, other_variables = variables_of(networks)
+    critic_optimizer = build_optimizer(config.optimizer, critic_variables)
+    other_optimizer = build_optimizer(config.optimizer, other_variables)
+    losses = [
+        critic_step(
+            networks, critic_optimizer, case.x[64 * i : 64 * i + 64], case.z[i],
+            golden["epsilon"][i], config,
+        )
+        for i in range(5)
+    ]  # fmt: skip
+    g_loss = generator_step(networks, other_optimizer, tf.constant(case.z[5]), config)
+    assert_agrees(losses, golden["iteration_d_losses"], 1e-4)
+    assert_agrees(g_loss, golden["iteration_g_loss"], 1e-4)
+
+    weights = [v.numpy().astype(np.float64) for v in (*critic_variables, *other_variables)]
+    kept = ~rounding_only(case)
+    l2 = np.array([np.linalg.norm(w) for w in weights])[kept]
+    total = np.array([w.sum() for w in weights])[kept]
+    assert_agrees(l2, golden["iteration_final_l2"][kept], 1e-3)
+    difference = np.abs(total - golden["iteration_final_sum"][kept])
+    assert (difference <= 2e-3 * golden["iteration_final_l2"][kept]).all()
+    noise, softmax = encode(networks, config, case.x[320:384])
+    assert_agrees(noise, golden["iteration_enc_noise"], 1e-4)
+    assert_agrees(softmax, golden["iteration_enc_softmax"], 1e-4)
+
+
+def test_latent_rows():
+    config = GANConfig(n_noise=7)
+    z = sample_latent(20_000, 4, config, tf.constant([1, 2])).numpy()
+    noise, code = z[:, :7], z[:, 7:]
+    np.testing.assert_allclose(noise.std(), 0.10, rtol=0.02)
+    np.testing.assert_allclose(noise.mean(), 0, atol=0.001)
+    np.testing.assert_array_equal(np.sort(code, axis=1), [[0, 0, 0, 1]] * 20_000)
+    np.testing.assert_allclose(code.mean(axis=0), 0.25, atol=0.02)
+    again = sample_latent(20_000, 4, config, tf.constant([1, 2]))
+    np.testing.assert_array_equal(z, again)
+    assert (sample_latent(20_000, 4, config, tf.constant([1, 3])).numpy() != z).any()
+
+
+def test_nothing_but_trainable_weights():
+    """No moving averages: what is averaged between clients is what is trained."""
+    for preset in GAN_PRESETS.values():
+        n_features = 784 if preset.networks == "image" else 12
+        for network in build_networks(n_features, 3, preset):
+            assert len(network.weights) == len(network.trainable_weights)
+
+
+def tiny_networks(config):
+    return build_networks(6, 3, config, seed=1), np.random.default_rng(0).uniform(size=(8, 6))
+
+
+def test_textbook_variants_differ_from_the_original():
+    config = GANConfig(networks="pendigits", n_noise=2)
+    networks, x = tiny_networks(config)
+    x = tf.constant(x, tf.float32)
+    z = sample_latent(8, 3, config, tf.constant([0, 0]))
+    one = critic_loss(networks, x, z, tf.constant(0.3), config)[1]
+    per_row = critic_loss(networks, x, z, tf.fill((8, 1), 0.3), config)[1]
+    np.testing.assert_allclose(one, per_row, rtol=1e-6)  # the same number for every row
+    spread = critic_loss(networks, x, z, tf.reshape(tf.linspace(0.0, 1.0, 8), (8, 1)), config)[1]
+    assert abs(spread - one) > 1e-6
+
+    decayed = GANConfig(networks="pendigits", n_noise=2, weight_decay=0.5)
+    optimizer = build_optimizer(config.optimizer, networks.critic.trainable_variables)
+    kernels = [w.numpy() for w in networks.critic.trainable_variables if w.shape.rank > 1]
+    with_decay = critic_step(networks, optimizer, x, z, tf.constant(0.3), decayed)
+    squares = sum(float((k.astype(np.float64) ** 2).sum()) for k in kernels)
+    loss = sum(critic_loss(tiny_networks(config)[0], x, z, tf.constant(0.3), config))
+    np.testing.assert_allclose(with_decay - loss, 0.25 * squares, rtol=1e-4)
+
+
+def test_networks_are_seeded():
+    config = GANConfig(networks="pendigits", n_noise=2)
+    first, again, other = (build_networks(6, 3, config, seed=s) for s in (1, 1, 2))
+    for a, b in zip(Networks(*first), Networks(*again), strict=True):
+        for u, v in zip(a.get_weights(), b.get_weights(), strict=True):
+            np.testing.assert_array_equal(u, v)
+    assert (first.critic.get_weights()[0] != other.critic.get_weights()[0]).any()

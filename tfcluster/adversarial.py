@@ -1,0 +1,129 @@
+"""What ClusterGAN learns by: latent rows, the critic's step, the generator's and encoder's step.
+
+Matches `Image_ClusterGAN.py`, `Gene_ClusterGAN.py` and `pen_ClusterGAN.py` of
+sudiptodip15/ClusterGAN. Steps take all their numbers as arguments, so
+that a test can give the original's and federated training can reuse them.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfcluster import gan_losses
+from tfcluster.gan_networks import Networks
+from tfcluster.optimizers import Optimizer
+from tfcluster.presets import GANConfig
+
+
+def sample_latent(n_rows: int, n_clusters: int, config: GANConfig, seed: tf.Tensor) -> tf.Tensor:
+    """Latent rows z = (z_n, z_c): scaled Gaussian noise and a one-hot cluster, uniform.
+
+    Args:
+      n_rows: Rows.
+      n_clusters: Length of z_c.
+      config: `n_noise` and `noise_scale` are read.
+      seed: `(2,)` integers.
+
+    Returns:
+      `(n_rows, n_noise + n_clusters)`.
+    """
+    noise_seed, cluster_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+    noise = tf.random.stateless_normal((n_rows, config.n_noise), noise_seed)
+    clusters = tf.random.stateless_uniform(
+        (n_rows,), cluster_seed, maxval=n_clusters, dtype=tf.int32
+    )
+    return tf.concat([config.noise_scale * noise, tf.one_hot(clusters, n_clusters)], axis=1)
+
+
+def critic_loss(
+    networks: Networks, x: tf.Tensor, z: tf.Tensor, epsilon: tf.Tensor, config: GANConfig
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The critic's two losses on one batch.
+
+    Real, generated and interpolated rows are each normalised over themselves.
+
+    Args:
+      networks: Only the critic's weights get gradients.
+      x: `(rows, features)` real rows.
+      z: `(rows, n_noise + clusters)` latent rows.
+      epsilon: See `gan_losses.interpolate`.
+      config: `penalty` is read.
+
+    Returns:
+      The Wasserstein term and the gradient penalty, scalars.
+    """
+    fake = tf.stop_gradient(networks.generator(z))
+    between = gan_losses.interpolate(x, fake, epsilon)
+    with tf.GradientTape() as tape:
+        tape.watch(between)
+        value = networks.critic(between)
+    gradients = tape.gradient(value, between)
+    wasserstein = gan_losses.wasserstein(networks.critic(x), networks.critic(fake))
+    return wasserstein, gan_losses.gradient_penalty(gradients, config.penalty)
+
+
+def generator_loss(networks: Networks, z: tf.Tensor, config: GANConfig) -> tf.Tensor:
+    """The loss of generator and encoder on latent rows `z`; a scalar. It needs no real data."""
+    fake = networks.generator(z)
+    found = networks.encoder(fake)
+    n = config.n_noise
+    return gan_losses.generator_encoder_loss(
+        networks.critic(fake), z[:, :n], z[:, n:], found[:, :n], found[:, n:],
+        config.beta_n, config.beta_c,
+    )  # fmt: skip
+
+
+def critic_step(
+    networks: Networks,
+    optimizer: Optimizer,
+    x: tf.Tensor,
+    z: tf.Tensor,
+    epsilon: tf.Tensor,
+    config: GANConfig,
+) -> tf.Tensor:
+    """One step of the critic.
+
+    Args:
+      networks: The three networks.
+      optimizer: Holds the critic's variables.
+      x: `(rows, features)` real rows.
+      z: `(rows, n_noise + clusters)` latent rows.
+      epsilon: See `gan_losses.interpolate`.
+      config: The protocol.
+
+    Returns:
+      The loss before the step, a scalar.
+    """
+    with tf.GradientTape() as tape:
+        loss = tf.add_n(critic_loss(networks, x, z, epsilon, config))
+        loss += _decay(optimizer, config)
+    optimizer.apply(tape.gradient(loss, optimizer.trainable))
+    return loss
+
+
+def generator_step(
+    networks: Networks, optimizer: Optimizer, z: tf.Tensor, config: GANConfig
+) -> tf.Tensor:
+    """One step of generator and encoder together.
+
+    Args:
+      networks: The three networks.
+      optimizer: Holds the generator's variables, then the encoder's.
+      z: `(rows, n_noise + clusters)` latent rows.
+      config: The protocol.
+
+    Returns:
+      The loss before the step, a scalar.
+    """
+    with tf.GradientTape() as tape:
+        loss = generator_loss(networks, z, config) + _decay(optimizer, config)
+    optimizer.apply(tape.gradient(loss, optimizer.trainable))
+    return loss
+
+
+def _decay(optimizer: Optimizer, config: GANConfig) -> tf.Tensor:
+    """Half the squared weights; the original declares it and leaves it out."""
+    if not config.weight_decay:
+        return tf.constant(0.0)
+    kernels = [v for v in optimizer.trainable if v.shape.rank > 1]
+    return config.weight_decay * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
