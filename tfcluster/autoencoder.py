@@ -7,6 +7,7 @@ matches `dec/pretrain.py` of piiswrong/dec.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 
@@ -27,6 +28,9 @@ from tfcluster.training import (
     TrainingLoop,
     derived_seed,
 )
+
+Pretrained = str | os.PathLike[str] | Sequence[np.ndarray]
+"""An autoencoder that was trained before; see `pretrained_weights`."""
 
 _INITIALIZERS: dict[str, Callable[[int], tf.keras.initializers.Initializer]] = {
     "glorot_uniform": lambda seed: tf.keras.initializers.GlorotUniform(seed),
@@ -115,6 +119,37 @@ def _dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
     return tf.nn.experimental.stateless_dropout(x, rate, seed=seed) if rate else x
 
 
+def pretrained_weights(source: Pretrained, n_features: int, config: DECConfig) -> list[np.ndarray]:
+    """Weights of an autoencoder that was trained before.
+
+    Args:
+      source: Kernels and biases in the order data pass through them, or DEC-keras'
+        `ae_weights.h5`.
+      n_features: Width of a row.
+      config: `dims` is read.
+
+    Returns:
+      Kernels and biases.
+
+    Raises:
+      InputError: If they are not those of this architecture.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        layers = keras_weights.read_layers(source)
+        weights = keras_weights.encoder_weights(layers) + keras_weights.decoder_weights(layers)
+    else:
+        weights = list(source)
+    inwards = (n_features, *config.dims)
+    widths = (*inwards, *reversed(inwards[:-1]))
+    expected = [shape for a, b in itertools.pairwise(widths) for shape in ((a, b), (b,))]
+    if [w.shape for w in weights] != expected:
+        raise InputError(
+            "Pretrained weights must be those of layers `encoder_i` and `decoder_i`, of shapes "
+            f"{expected}. Received: {[w.shape for w in weights]}."
+        )
+    return weights
+
+
 class AutoencoderTrainer:
     """An autoencoder with its optimisers and compiled loops, made once and used for many fits.
 
@@ -151,24 +186,14 @@ class AutoencoderTrainer:
             encoder_weights = self.autoencoder.get_weights()[: 2 * len(self._pairs)]
             self.autoencoder.set_weights([*encoder_weights, *weights])
 
-    def set_pretrained(self, source: str | os.PathLike[str] | Sequence[np.ndarray]) -> None:
-        """Sets the autoencoder's weights, given as they are or as DEC-keras' `ae_weights.h5`.
+    def set_pretrained(self, source: Pretrained) -> None:
+        """Sets the autoencoder's weights.
 
         Raises:
           InputError: If they are not those of this architecture.
         """
-        if isinstance(source, (str, os.PathLike)):
-            layers = keras_weights.read_layers(source)
-            weights = keras_weights.encoder_weights(layers) + keras_weights.decoder_weights(layers)
-        else:
-            weights = list(source)
-        expected = [w.shape for w in self.autoencoder.get_weights()]
-        if [w.shape for w in weights] != expected:
-            raise InputError(
-                "Pretrained weights must be those of layers `encoder_i` and `decoder_i`, of shapes "
-                f"{expected}. Received: {[w.shape for w in weights]}."
-            )
-        self.autoencoder.set_weights(weights)
+        n_features = self.autoencoder.input_shape[1]
+        self.autoencoder.set_weights(pretrained_weights(source, n_features, self.config))
 
     def phases(self, x: tf.Tensor, seed: int) -> list[Phase]:
         """The phases of pretraining on `x`, `(rows, n_features)`."""

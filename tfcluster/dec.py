@@ -26,7 +26,7 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from tfcluster import keras_weights, presets
-from tfcluster.autoencoder import build_autoencoder
+from tfcluster.autoencoder import Pretrained, build_autoencoder
 from tfcluster.checkpoint import Arrays, FitCheckpoint, load_arrays, save_arrays
 from tfcluster.errors import InputError
 from tfcluster.layers import ClusteringLayer
@@ -106,7 +106,7 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         monitor: Monitor | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_seconds: float = 60.0,
-        pretrained: str | os.PathLike[str] | list[np.ndarray] | None = None,
+        pretrained: Pretrained | None = None,
     ) -> DEC:
         """Learns clusters.
 

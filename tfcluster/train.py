@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +13,10 @@ import numpy as np
 from rich.console import Console
 
 from tfcluster import metrics, plots, presets, published
+from tfcluster.autoencoder import pretrained_weights
 from tfcluster.data import Dataset, load_data
 from tfcluster.dec import DEC
 from tfcluster.errors import InputError
-from tfcluster.keras_weights import read_layers
 from tfcluster.presets import DECConfig
 from tfcluster.progress import TrainingProgress
 from tfcluster.runs import RunFolder
@@ -87,7 +88,7 @@ def train_dec(
     numbers = _numbers_of_clusters(options, data)
     check_matrix(DEC(), data.X, min_rows=max(numbers), reset=True)
     if options.pretrained is not None:
-        read_layers(options.pretrained)
+        pretrained_weights(options.pretrained, data.X.shape[1], config)
     run = _open_folder(options, config, out, resume)
     set_threads(options.threads)
     task = _Task(options, config, data, run, checkpoint_seconds, console)
@@ -117,20 +118,20 @@ def _open_folder(options: TrainOptions, config: DECConfig, out: Path, resume: bo
     if not resume:
         return RunFolder.create(out, {"algorithm": "dec", **asked, **provenance()})
     run = RunFolder.open(out)
-    begun = TrainOptions(**{f.name: run.config()[f.name] for f in dataclasses.fields(TrainOptions)})
-    if begun != options:
+    begun = run.config()
+    names = [field.name for field in dataclasses.fields(options)]
+    now = json.loads(json.dumps(asked))
+    differing = [
+        f"{name} was {begun.get(name)!r}, now {now[name]!r}"
+        for name in names
+        if begun.get(name) != now[name]
+    ]
+    if differing:
         raise InputError(
-            f"{out} was begun with other options: {_differences(begun, options)}. Repeat the call "
-            "that began it, with --resume."
+            f"{out} was begun with other options: {', '.join(differing)}. Repeat the call that "
+            "began it, with --resume."
         )
     return run
-
-
-def _differences(begun: TrainOptions, asked: TrainOptions) -> str:
-    pairs = [
-        (f.name, getattr(begun, f.name), getattr(asked, f.name)) for f in dataclasses.fields(begun)
-    ]
-    return ", ".join(f"{name} was {a!r}, now {b!r}" for name, a, b in pairs if a != b)
 
 
 def _numbers_of_clusters(options: TrainOptions, data: Dataset) -> list[int]:
