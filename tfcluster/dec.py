@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -32,6 +31,7 @@ from tfcluster.errors import InputError
 from tfcluster.layers import ClusteringLayer
 from tfcluster.presets import DECConfig, dec_config
 from tfcluster.self_training import DECTrainer
+from tfcluster.shelf import Shelf
 from tfcluster.training import Monitor, run_phases
 from tfcluster.validation import check_matrix, check_n_clusters
 
@@ -40,25 +40,7 @@ class EmptyClusterWarning(UserWarning):
     """Some clusters own no rows."""
 
 
-_SHELF: list[tuple[tuple[int, int, DECConfig], DECTrainer]] = []
-_SHELF_SIZE = 4
-_SHELF_LOCK = threading.Lock()
-
-
-@contextlib.contextmanager
-def _borrow_trainer(n_features: int, n_clusters: int, config: DECConfig) -> Iterator[DECTrainer]:
-    """A trainer nobody else is using; shelved afterwards, so that what it compiled serves again."""
-    key = (n_features, n_clusters, config)
-    with _SHELF_LOCK:
-        index = next((i for i, (other, _) in enumerate(_SHELF) if other == key), None)
-        shelved = None if index is None else _SHELF.pop(index)[1]
-    trainer = shelved or DECTrainer(*key)
-    try:
-        yield trainer
-    finally:
-        with _SHELF_LOCK:
-            _SHELF.append((key, trainer))
-            del _SHELF[:-_SHELF_SIZE]
+_TRAINERS = Shelf(DECTrainer)
 
 
 class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
@@ -295,7 +277,7 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
           The estimator, ready to predict.
 
         Raises:
-          InputError: If the file has no such layers.
+          InputError: If the file has no such layers or another number of clusters.
         """
         layers = keras_weights.read_layers(path)
         encoder = keras_weights.encoder_weights(layers)
@@ -305,15 +287,22 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
                 f"{', '.join(sorted(layers)) or 'no layers'}. An autoencoder alone is for "
                 "`fit(X, pretrained=path)`."
             )
+        clusters = layers["clustering"]["clusters"]
+        if len(clusters) != self.n_clusters:
+            raise InputError(
+                f"{path} holds {len(clusters)} clusters. Received: n_clusters={self.n_clusters}."
+            )
         config = dec_config(self.preset)
         self.config_ = dataclasses.replace(config, dims=tuple(w.shape[1] for w in encoder[::2]))
         # "rms" depends on the data of `fit`, which a file of weights does not tell.
         self.scale_ = 1.0 if config.scaling == "rms" else float(config.scaling)
         self._encoder_weights = encoder
         self._decoder_weights = keras_weights.decoder_weights(layers)
-        self.cluster_centers_ = layers["clustering"]["clusters"]
+        self.cluster_centers_ = clusters
         self.n_features_in_ = encoder[0].shape[0]
         self.history_ = []
+        for stale in ("labels_", "initial_labels_", "feature_names_in_"):
+            vars(self).pop(stale, None)
         return self
 
     def __sklearn_tags__(self) -> Any:
@@ -329,7 +318,7 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
     def _apply(self, function: str, X: Any) -> np.ndarray:
         check_is_fitted(self)
         X = check_matrix(self, X)
-        with _borrow_trainer(X.shape[1], len(self.cluster_centers_), self.config_) as trainer:
+        with _TRAINERS.borrow(X.shape[1], len(self.cluster_centers_), self.config_) as trainer:
             trainer.encoder.set_weights(self._encoder_weights)
             trainer.pretraining.set_decoder_weights(self._decoder_weights)
             trainer.clustering.clusters.assign(self.cluster_centers_)
@@ -345,7 +334,7 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         X = check_matrix(self, X, min_rows=self.n_clusters, reset=True)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         scale = _fit_scale(X, config)
-        with _borrow_trainer(X.shape[1], int(self.n_clusters), config) as trainer:
+        with _TRAINERS.borrow(X.shape[1], int(self.n_clusters), config) as trainer:
             trainer.pretraining.reset(seed)
             yield _Run(trainer, tf.constant(X * scale), float(scale), seed)
 

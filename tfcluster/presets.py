@@ -337,6 +337,8 @@ class GANConfig:
         adds it.
       optimizer: One for the critic, one for generator and encoder together.
       steps: Steps of generator and encoder.
+      shuffle: Whether batches walk through reshuffled epochs (images) instead of being drawn with
+        replacement (Pendigits and genes).
     """
 
     networks: Literal["image", "gene", "pendigits"] = "gene"
@@ -351,6 +353,7 @@ class GANConfig:
     weight_decay: float = 0.0
     optimizer: Adam = Adam(1e-4, beta_1=0.5, beta_2=0.9, epsilon=1e-8)
     steps: int = 500_000
+    shuffle: bool = False
 
     def __post_init__(self) -> None:
         _check_numbers(self)
@@ -369,11 +372,11 @@ class GANConfig:
 
 
 # sudiptodip15/ClusterGAN: Image_ClusterGAN.py, Gene_ClusterGAN.py, pen_ClusterGAN.py, README.
-_GAN_FASHION = GANConfig(networks="image", n_noise=40, beta_n=0.0)
+_GAN_FASHION = GANConfig(networks="image", n_noise=40, beta_n=0.0, shuffle=True)
 
 GAN_PRESETS: Mapping[str, GANConfig] = types.MappingProxyType(
     {
-        "mnist": GANConfig(networks="image"),
+        "mnist": GANConfig(networks="image", shuffle=True),
         "fashion_mnist": _GAN_FASHION,
         "fashion5": _GAN_FASHION,
         "10x_73k": GANConfig(steps=100_000),

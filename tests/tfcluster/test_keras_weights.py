@@ -68,6 +68,16 @@ def test_an_autoencoder_alone_is_no_fitted_dec(files):
         DEC(4).load_weights_h5(files[0] / "ae_weights.h5")
 
 
+def test_another_number_of_clusters(files):
+    with pytest.raises(InputError, match="holds 4 clusters"):
+        DEC(3).load_weights_h5(files[0] / "DEC_model_final.h5")
+
+
+def test_labels_of_an_earlier_fit_are_gone(files):
+    dec = DEC(4, preset=TINY, random_state=0).fit(blobs()[0])
+    assert not hasattr(dec.load_weights_h5(files[0] / "DEC_model_final.h5"), "labels_")
+
+
 def test_other_layer_sizes(files):
     with pytest.raises(InputError, match="shapes"):
         DEC(3).fit(blobs()[0], pretrained=files[0] / "ae_weights.h5")

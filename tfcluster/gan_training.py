@@ -1,0 +1,171 @@
+"""Training ClusterGAN: batches gathered and latent rows drawn on the device.
+
+An iteration is `critic_steps` steps of the critic, each on a fresh batch with fresh latent rows,
+then one step of generator and encoder. Everything drawn is a function of the run's seed and the
+iteration's number, so that a run can be entered anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from tfcluster.adversarial import critic_step, generator_step, sample_latent
+from tfcluster.checkpoint import Arrays
+from tfcluster.gan_networks import Networks, build_networks
+from tfcluster.optimizers import build_optimizer
+from tfcluster.presets import GANConfig
+from tfcluster.training import STEPS_PER_CALL, Phase, Record
+
+_IMAGE_STEPS_PER_CALL = 10
+
+
+def batch_rows(
+    first: tf.Tensor, n_rows: tf.Tensor, config: GANConfig, seed: tf.Tensor
+) -> tf.Tensor:
+    """Which rows make up a batch.
+
+    Args:
+      first: Rows used by all batches before this one, int64.
+      n_rows: Rows of the data, int64.
+      config: With `shuffle`, each pass is a permutation of the rows and batches run across the
+        end of a pass, as the original's image loader does; otherwise rows are drawn with
+        replacement.
+      seed: `(2,)` integers; of the whole run with `shuffle`, of this batch otherwise.
+
+    Returns:
+      `(batch_size,)` row numbers, int64.
+    """
+    size = config.batch_size
+    if not config.shuffle:
+        return tf.random.stateless_uniform((size,), seed, maxval=n_rows, dtype=tf.int64)
+    position = first + tf.range(size, dtype=tf.int64)
+    epoch = tf.cast(position // n_rows, tf.int32)
+    seeds = tf.concat([tf.ones((size, 1), tf.int32) * seed, epoch[:, tf.newaxis]], axis=1)
+    # the raw kernel: its Python wrapper pads a seed per row along the wrong axis
+    return tf.raw_ops.RandomIndexShuffle(
+        index=position % n_rows, seed=seeds, max_index=n_rows - 1, rounds=4
+    )
+
+
+class GANTrainer:
+    """The networks of ClusterGAN with their optimisers and compiled iterations.
+
+    Args:
+      n_features: Width of a row.
+      n_clusters: Length of z_c.
+      config: The protocol.
+
+    Attributes:
+      networks: Generator, critic, encoder.
+    """
+
+    def __init__(self, n_features: int, n_clusters: int, config: GANConfig) -> None:
+        self.config = config
+        self.n_clusters = n_clusters
+        self.networks: Networks = build_networks(n_features, n_clusters, config)
+        generator, critic, encoder = self.networks
+        self._critic_optimizer = build_optimizer(config.optimizer, critic.trainable_variables)
+        self._other_optimizer = build_optimizer(
+            config.optimizer, [*generator.trainable_variables, *encoder.trainable_variables]
+        )
+        self._loop = tf.function(self._iterations)
+        self._critic = tf.function(self._critic_step)
+        self._generator = tf.function(self._generator_step)
+
+    def reset(self, seed: int) -> None:
+        """Sets the weights fresh networks with this seed would start from; forgets all slots."""
+        n_features = self.networks.critic.input_shape[1]
+        fresh = build_networks(n_features, self.n_clusters, self.config, seed)
+        for network, other in zip(self.networks, fresh, strict=True):
+            network.set_weights(other.get_weights())
+        self._critic_optimizer.reset()
+        self._other_optimizer.reset()
+
+    def state(self) -> Arrays:
+        """All weights, by name."""
+        return {
+            f"{network.name}/{i}": weight
+            for network in self.networks
+            for i, weight in enumerate(network.get_weights())
+        }
+
+    def set_state(self, state: Arrays) -> None:
+        """Puts back what `state` gave."""
+        for network in self.networks:
+            network.set_weights([state[f"{network.name}/{i}"] for i in range(len(network.weights))])
+
+    def phases(self, x: tf.Tensor, seed: int) -> list[Phase]:
+        """The one phase of training on `x`, `(rows, n_features)`."""
+        is_image = self.config.networks == "image"
+        chunk = _IMAGE_STEPS_PER_CALL if is_image else STEPS_PER_CALL
+        # Convolutions in a loop inside the graph take longer than one call a step.
+        iterate = self._one_by_one if is_image else self._loop
+
+        def run(start: int) -> Iterator[Record]:
+            for first in range(start, self.config.steps, chunk):
+                count = min(chunk, self.config.steps - first)
+                numbers = tf.range(first, first + count, dtype=tf.int64)
+                critic_losses, losses = iterate(x, tf.constant(seed), numbers)
+                yield {
+                    "phase": "adversarial",
+                    "step": first + count,
+                    "loss": float(np.mean(losses)),
+                    "critic_loss": float(np.mean(critic_losses)),
+                }
+
+        state = [*self._critic_optimizer.variables, *self._other_optimizer.variables]
+        return [Phase("adversarial", self.config.steps, run, state)]
+
+    def _iterations(
+        self, x: tf.Tensor, seed: tf.Tensor, numbers: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        count = tf.shape(numbers)[0]
+        critic_losses = tf.TensorArray(tf.float32, size=count)
+        losses = tf.TensorArray(tf.float32, size=count)
+        for k in tf.range(count):
+            critic_loss = tf.constant(0.0)
+            for i in range(self.config.critic_steps):
+                critic_loss = self._critic_step(x, seed, numbers[k], tf.constant(i))
+            critic_losses = critic_losses.write(k, critic_loss)
+            losses = losses.write(k, self._generator_step(seed, numbers[k]))
+        return critic_losses.stack(), losses.stack()
+
+    def _one_by_one(
+        self, x: tf.Tensor, seed: tf.Tensor, numbers: tf.Tensor
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        critic_losses, losses = [], []
+        for number in numbers:
+            for i in range(self.config.critic_steps):
+                critic_loss = self._critic(x, seed, number, tf.constant(i))
+            critic_losses.append(critic_loss)
+            losses.append(self._generator(seed, number))
+        return critic_losses, losses
+
+    def _critic_step(
+        self, x: tf.Tensor, seed: tf.Tensor, number: tf.Tensor, i: tf.Tensor
+    ) -> tf.Tensor:
+        config = self.config
+        step = number * config.critic_steps + tf.cast(i, tf.int64)
+        seeds = tf.random.experimental.stateless_split(_seed_of(seed, step, 1), 3)
+        order_seed = tf.stack([seed, 0]) if config.shuffle else seeds[0]
+        rows = batch_rows(step * config.batch_size, tf.shape(x, tf.int64)[0], config, order_seed)
+        z = sample_latent(config.batch_size, self.n_clusters, config, seeds[1])
+        shape = (config.batch_size, 1) if config.epsilon_per_row else ()
+        epsilon = tf.random.stateless_uniform(shape, seeds[2])
+        batch = tf.gather(x, rows)
+        return critic_step(self.networks, self._critic_optimizer, batch, z, epsilon, config)
+
+    def _generator_step(self, seed: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        config = self.config
+        z = sample_latent(config.batch_size, self.n_clusters, config, _seed_of(seed, number, 2))
+        return generator_step(self.networks, self._other_optimizer, z, config)
+
+
+def _seed_of(seed: tf.Tensor, number: tf.Tensor, stream: int) -> tf.Tensor:
+    """A seed of its own for every step of either stream."""
+    return tf.random.experimental.stateless_fold_in(
+        tf.stack([tf.cast(seed, tf.int64), number]), stream
+    )
