@@ -40,4 +40,4 @@ lock: ## Resolve requirements.in anew
 	rm -rf .lock-venv
 
 clean:
-	rm -rf .venv .lock-venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* runs build dist *.egg-info
+	rm -rf .venv .lock-venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* runs/demo build dist *.egg-info

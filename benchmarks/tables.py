@@ -53,7 +53,9 @@ def results_table(results: Iterable[Result]) -> str:
 
 
 def _case(result: Result) -> tuple[str, str]:
-    return result["dataset"], result["preset"]
+    """Data set, and protocol with what was set otherwise: runs of one kind."""
+    changes = [f"{name}={value}" for name, value in result["overrides"].items()]
+    return result["dataset"], ", ".join([result["preset"], *changes])
 
 
 def _figures(scores: Sequence[Mapping[str, float]]) -> str:

@@ -25,7 +25,9 @@ def imported_packages(path):
 
 @pytest.mark.parametrize("folder", FORBIDDEN)
 def test_imports_stay_within_the_layers(folder):
-    for path in sorted((ROOT / folder).rglob("*.py")):
+    paths = sorted((ROOT / folder).rglob("*.py"))
+    assert paths
+    for path in paths:
         wrong = FORBIDDEN[folder] & set(imported_packages(path))
         assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
 

@@ -139,15 +139,21 @@ def pretrained_weights(source: Pretrained, n_features: int, config: DECConfig) -
         weights = keras_weights.encoder_weights(layers) + keras_weights.decoder_weights(layers)
     else:
         weights = list(source)
-    inwards = (n_features, *config.dims)
-    widths = (*inwards, *reversed(inwards[:-1]))
-    expected = [shape for a, b in itertools.pairwise(widths) for shape in ((a, b), (b,))]
-    if [w.shape for w in weights] != expected:
+    expected = autoencoder_shapes(n_features, config)
+    received = [np.shape(w) for w in weights]
+    if received != expected:
         raise InputError(
             "Pretrained weights must be those of layers `encoder_i` and `decoder_i`, of shapes "
-            f"{expected}. Received: {[w.shape for w in weights]}."
+            f"{expected}. Received: {received}."
         )
     return weights
+
+
+def autoencoder_shapes(n_features: int, config: DECConfig) -> list[tuple[int, ...]]:
+    """Shapes of kernels and biases in the order data pass through them."""
+    inwards = (n_features, *config.dims)
+    widths = (*inwards, *reversed(inwards[:-1]))
+    return [shape for a, b in itertools.pairwise(widths) for shape in ((a, b), (b,))]
 
 
 class AutoencoderTrainer:
@@ -217,9 +223,7 @@ class AutoencoderTrainer:
                 losses = loop.run([x], order, first, n_steps, seed, permutation)
                 yield step_record("pretrain", first, losses) | {"epoch": epoch + 1}
 
-        return Phase(
-            "pretrain", protocol.epochs * order.steps_per_pass, run, loop.optimizer.variables
-        )
+        return Phase("pretrain", protocol.epochs * order.steps_per_pass, run, [loop.optimizer])
 
     def _layer(self, protocol: LayerWise, i: int, x: tf.Tensor, seed: int) -> Phase:
         encode, decode = self._pairs[i]
@@ -268,7 +272,7 @@ class AutoencoderTrainer:
                 steps = min(STEPS_PER_CALL, n_steps - first)
                 yield step_record(name, first, loop.run([x], order, first, steps, seed))
 
-        return Phase(name, n_steps, run, loop.optimizer.variables)
+        return Phase(name, n_steps, run, [loop.optimizer])
 
     def _whole_loss(self, x: tf.Tensor, *, seed: tf.Tensor) -> tf.Tensor:
         del seed  # nothing is drawn

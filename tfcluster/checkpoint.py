@@ -6,49 +6,24 @@ everything else, so `numpy.load` opens it.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from tfcluster.errors import InputError
+from tfcluster.files import atomic_write
 from tfcluster.training import Phase, Record
 
 Arrays = dict[str, np.ndarray]
 
 _META = "__meta__"
-
-
-@contextlib.contextmanager
-def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """Opens a file that appears under its name only when it was written to the end.
-
-    Raises:
-      InputError: If the folder cannot be written or the disk is full; what stood at `path` stays.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(
-            f"Cannot write {path}: {error.strerror}. Nothing was changed there; free some space or "
-            "choose a folder that can be written."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Any) -> None:
@@ -153,14 +128,20 @@ class FitCheckpoint:
         if not self.path.exists():
             return []
         arrays, meta = load_arrays(self.path)
-        differing = [k for k, v in self.identity.items() if meta["identity"].get(k, v) != v]
+        differing = [k for k, v in self.identity.items() if meta["identity"].get(k) != v]
         if differing:
             raise InputError(
                 f"{self.path} belongs to another run: {', '.join(differing)} differ. Repeat the "
                 "call that began it, or start in another folder."
             )
         history: list[Record] = meta["history"]
-        phase = next(phase for phase in phases if phase.name == history[-1]["phase"])
+        reached = history[-1]["phase"]
+        phase = next((phase for phase in phases if phase.name == reached), None)
+        if phase is None:
+            raise InputError(
+                f"{self.path} was written in phase {reached!r}, which this call does not have. "
+                "Use a file of its own for `pretrain` and for `fit`."
+            )
         for i, variable in enumerate(phase.state):
             variable.assign(arrays[f"phase/{i}"])
         self.set_state(arrays)

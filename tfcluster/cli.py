@@ -16,6 +16,7 @@ from typing import Annotated, Any, Optional
 import click
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from tfcluster.errors import InputError, TrainingError
 
@@ -68,7 +69,6 @@ def train_dec(
 ) -> None:
     """Train Deep Embedded Clustering and compare it with k-means and AE + k-means."""
     _show_tensorflow_log(verbose)
-    from tfcluster.runtime import available_cores
     from tfcluster.train import TrainOptions
     from tfcluster.train import train_dec as run
 
@@ -77,7 +77,7 @@ def train_dec(
         preset=preset,
         n_clusters=n_clusters,
         seed=seed,
-        threads=threads or min(2, available_cores()),
+        threads=threads or 0,
         overrides=_assignments(set_ or []),
         pretrained=None if pretrained is None else str(pretrained),
     )
@@ -101,7 +101,7 @@ def predict(
     if out is None:
         sys.stdout.write(table)
         return
-    from tfcluster.checkpoint import atomic_write
+    from tfcluster.files import atomic_write
 
     with atomic_write(out) as stream:
         stream.write(table.encode())
@@ -138,19 +138,25 @@ def main() -> None:
     except TrainingError as error:
         code = _fail(error, 1)
     except OSError as error:  # a full disk, met by a library
-        code = _fail(f"{error.strerror}: {error.filename}" if error.strerror else error, 2)
+        where = f": {error.filename}" if error.filename else ""
+        code = _fail(f"{error.strerror or error}{where}", 2)
     except (click.Abort, KeyboardInterrupt):
-        code = _fail("Interrupted. The same command with --resume goes on from there.", 130)
+        code = _fail("Interrupted.", 130)
     raise SystemExit(code)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    Console(stderr=True).print("[bold yellow]Warning:[/]", str(message), highlight=False)
+    _say("[bold yellow]Warning:[/]", message)
 
 
 def _fail(message: object, code: int) -> int:
-    Console(stderr=True).print("[bold red]Error:[/]", str(message), markup=True, highlight=False)
+    _say("[bold red]Error:[/]", message)
     return code
+
+
+def _say(title: str, message: object) -> None:
+    # what the user typed stands in the message, brackets too
+    Console(stderr=True).print(title, escape(str(message)), highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def load_data(name: str | os.PathLike[str], split: str = "all") -> Dataset:
     """
     name = os.fspath(name)
     if _is_path(name):
-        return _load_file(Path(name).expanduser(), split)
+        return _load_file(Path(os.path.expanduser(name)), split)
     if name not in DATASETS:
         raise unknown_name("data set", name, DATASETS)
     info = DATASETS[name]

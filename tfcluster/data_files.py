@@ -107,6 +107,12 @@ def read_arrays(path: Path) -> Raw:
             f"{path}: x_train and x_test must have rows of one shape, "
             f"received {train.X.shape} and {test.X.shape}."
         )
+    for name, first, second in (("x", train.X, test.X), ("y", train.y, test.y)):
+        if first is not None and second is not None and first.dtype.kind != second.dtype.kind:
+            raise InputError(
+                f"{path}: {name}_train and {name}_test must be of one kind, received "
+                f"{first.dtype} and {second.dtype}."
+            )
     y = np.concatenate([train.y, test.y]) if labels else None
     return Raw(np.concatenate(parts), y, len(train.X))
 
@@ -121,7 +127,7 @@ def _checked(path: Path, raw: Raw) -> Raw:
         )
     if X.dtype.kind not in "biuf":
         raise InputError(f"{path}: features must be real numbers, received {X.dtype}.")
-    if raw.y is not None and raw.y.size != len(X):
+    if raw.y is not None and raw.y.shape not in ((len(X),), (len(X), 1)):
         raise InputError(
             f"{path}: there must be one label for each of the {len(X)} rows, "
             f"received labels of shape {raw.y.shape}."
@@ -172,10 +178,16 @@ def _is_header(cells: Iterable[str]) -> bool:
 
 def _is_number(cell: str) -> bool:
     try:
-        float(cell)
+        _number(cell)
     except ValueError:
         return not cell
     return True
+
+
+def _number(cell: str) -> float:
+    if "_" in cell:  # which Python would read as a separator of thousands
+        raise ValueError(cell)
+    return float(cell)
 
 
 def _label_column(path: Path, names: Sequence[str]) -> int | None:
@@ -204,7 +216,7 @@ def _numbers(
 ) -> NDArray[np.float32]:
     values = [i for i in range(len(cells)) if i != skip]
     try:
-        return np.array([float(cells[i] or "nan") for i in values], np.float32)
+        return np.array([_number(cells[i] or "nan") for i in values], np.float32)
     except ValueError:
         bad = next(i for i in values if not _is_number(cells[i]))
         raise InputError(

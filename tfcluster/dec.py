@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import numbers
 import os
 import warnings
 from collections.abc import Iterator
@@ -22,18 +23,18 @@ from sklearn.base import (
     ClusterMixin,
     TransformerMixin,
 )
-from sklearn.utils.validation import check_is_fitted, check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from tfcluster import keras_weights, presets
-from tfcluster.autoencoder import Pretrained, build_autoencoder
+from tfcluster.autoencoder import Pretrained, autoencoder_shapes, build_autoencoder
 from tfcluster.checkpoint import Arrays, FitCheckpoint, load_arrays, save_arrays
 from tfcluster.errors import InputError
 from tfcluster.layers import ClusteringLayer
 from tfcluster.presets import DECConfig, dec_config
 from tfcluster.self_training import DECTrainer
 from tfcluster.shelf import Shelf
-from tfcluster.training import Monitor, run_phases
-from tfcluster.validation import check_matrix, check_n_clusters
+from tfcluster.training import Monitor, Record, run_phases
+from tfcluster.validation import check_matrix, check_n_clusters, check_seed
 
 
 class EmptyClusterWarning(UserWarning):
@@ -118,8 +119,8 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
                 phases = []
             phases = [*phases, *run.trainer.clustering_phases(run.x, run.seed)]
             keeper = run.keeper(checkpoint, checkpoint_seconds)
-            self.history_ = run_phases(phases, monitor=monitor, checkpoint=keeper)
-            self._adopt(run)
+            history = run_phases(phases, monitor=monitor, checkpoint=keeper)
+            self._adopt(run, history)
         self._warn_empty_clusters()
         return self
 
@@ -188,7 +189,7 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
     def has_decoder_(self) -> bool:
         """Whether `reconstruct` works: not after `load_weights_h5` of a file without a decoder."""
         check_is_fitted(self)
-        return bool(self._decoder_weights)
+        return len(self._decoder_weights) > 0
 
     @property
     def encoder_(self) -> tf.keras.Model:
@@ -230,7 +231,9 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         meta = {
             "estimator": "DEC",
             "preset": self.preset if isinstance(self.preset, str) else None,
-            "random_state": self.random_state if isinstance(self.random_state, int) else None,
+            "random_state": int(self.random_state)
+            if isinstance(self.random_state, numbers.Integral)
+            else None,
             "config": presets.to_dict(self.config_),
             "scale": self.scale_,
             "history": self.history_,
@@ -246,8 +249,17 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
           InputError: If the file is missing, damaged or not a saved DEC.
         """
         arrays, meta = load_arrays(path)
-        if not isinstance(meta, dict) or meta.get("estimator") != "DEC":
-            raise InputError(f"{path} holds no fitted DEC. Give a file that `DEC.save` wrote.")
+        try:
+            return cls._from_saved(arrays, meta)
+        except (AttributeError, KeyError, TypeError, IndexError) as error:
+            raise InputError(
+                f"{path} holds no fitted DEC of this version. Give a file that `DEC.save` wrote."
+            ) from error
+
+    @classmethod
+    def _from_saved(cls, arrays: Arrays, meta: Any) -> DEC:
+        if meta["estimator"] != "DEC":
+            raise KeyError("DEC")
         config = presets.from_dict(meta["config"])
         loaded = cls(
             len(arrays["cluster_centers_"]),
@@ -281,6 +293,7 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         """
         layers = keras_weights.read_layers(path)
         encoder = keras_weights.encoder_weights(layers)
+        decoder = keras_weights.decoder_weights(layers)
         if not encoder or "clusters" not in layers.get("clustering", {}):
             raise InputError(
                 f"{path} must hold the layers `encoder_i` and `clustering`. Received: "
@@ -293,16 +306,32 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
                 f"{path} holds {len(clusters)} clusters. Received: n_clusters={self.n_clusters}."
             )
         config = dec_config(self.preset)
-        self.config_ = dataclasses.replace(config, dims=tuple(w.shape[1] for w in encoder[::2]))
-        # "rms" depends on the data of `fit`, which a file of weights does not tell.
-        self.scale_ = 1.0 if config.scaling == "rms" else float(config.scaling)
-        self._encoder_weights = encoder
-        self._decoder_weights = keras_weights.decoder_weights(layers)
+        if config.scaling == "rms":
+            raise InputError(
+                'The scale of a preset with scaling="rms" depends on the data of `fit`, which a '
+                "file of weights does not tell. Choose a preset with a number."
+            )
+        dims = tuple(w.shape[-1] for w in encoder[::2])
+        config = dataclasses.replace(config, dims=tuple(int(units) for units in dims))
+        expected = autoencoder_shapes(encoder[0].shape[0], config)
+        received = [w.shape for w in (*encoder, *decoder)]
+        if received != expected[: len(received)] or len(received) not in (
+            len(expected) // 2,
+            len(expected),
+        ):
+            raise InputError(f"The layers of {path} do not fit each other: {received}.")
+        if clusters.shape != (self.n_clusters, config.dims[-1]):
+            raise InputError(
+                f"The centres in {path} must be of shape {(self.n_clusters, config.dims[-1])}. "
+                f"Received: {clusters.shape}."
+            )
+        self.config_, self.scale_ = config, float(config.scaling)
+        self._encoder_weights, self._decoder_weights = encoder, decoder
         self.cluster_centers_ = clusters
         self.n_features_in_ = encoder[0].shape[0]
-        self.history_ = []
+        self.history_: list[Record] = []
         for stale in ("labels_", "initial_labels_", "feature_names_in_"):
-            vars(self).pop(stale, None)
+            self.__dict__.pop(stale, None)
         return self
 
     def __sklearn_tags__(self) -> Any:
@@ -331,15 +360,22 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         """Checks everything and lends a trainer with fresh weights."""
         check_n_clusters(self.n_clusters)
         config = dec_config(self.preset)
-        X = check_matrix(self, X, min_rows=self.n_clusters, reset=True)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seen = DEC()  # takes the features' number and names; `self` stays as it is until the end
+        X = check_matrix(seen, X, min_rows=self.n_clusters, reset=True)
+        seed = check_seed(self.random_state)
         scale = _fit_scale(X, config)
         with _TRAINERS.borrow(X.shape[1], int(self.n_clusters), config) as trainer:
-            trainer.pretraining.reset(seed)
-            yield _Run(trainer, tf.constant(X * scale), float(scale), seed)
+            trainer.reset(seed)
+            repeatable = isinstance(self.random_state, numbers.Integral)
+            yield _Run(trainer, tf.constant(X * scale), float(scale), seed, repeatable, seen)
 
-    def _adopt(self, run: _Run) -> None:
+    def _adopt(self, run: _Run, history: list[Record]) -> None:
         trainer = run.trainer
+        self.__dict__.pop("feature_names_in_", None)
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(run.seen, name):
+                setattr(self, name, getattr(run.seen, name))
+        self.history_ = history
         self.labels_ = np.argmax(trainer.soft_assign(run.x).numpy(), axis=1)
         self.initial_labels_ = trainer.initial_labels
         self._encoder_weights = trainer.encoder.get_weights()
@@ -366,6 +402,8 @@ class _Run:
     x: tf.Tensor
     scale: float
     seed: int
+    repeatable: bool
+    seen: DEC
 
     def keeper(
         self, path: str | os.PathLike[str] | None, every_seconds: float
@@ -373,6 +411,11 @@ class _Run:
         """A checkpoint that only this run can go on from."""
         if path is None:
             return None
+        if not self.repeatable:
+            raise InputError(
+                "A run with a checkpoint needs a whole number as `random_state`, so that it can be "
+                "begun again. Received none."
+            )
         identity = {
             "n_clusters": self.trainer.clustering.n_clusters,
             "preset": presets.to_dict(self.trainer.config),

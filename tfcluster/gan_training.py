@@ -116,8 +116,8 @@ class GANTrainer:
                     "critic_loss": float(np.mean(critic_losses)),
                 }
 
-        state = [*self._critic_optimizer.variables, *self._other_optimizer.variables]
-        return [Phase("adversarial", self.config.steps, run, state)]
+        optimizers = [self._critic_optimizer, self._other_optimizer]
+        return [Phase("adversarial", self.config.steps, run, optimizers)]
 
     def _iterations(
         self, x: tf.Tensor, seed: tf.Tensor, numbers: tf.Tensor

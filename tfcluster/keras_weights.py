@@ -29,7 +29,8 @@ def read_layers(path: str | os.PathLike[str]) -> LayerWeights:
     try:
         with h5py.File(path, "r") as file:
             layers: LayerWeights = {}
-            for layer, weight, array in _arrays(file.get("model_weights", file)):
+            group = file.get("model_weights", file)
+            for layer, weight, array in _arrays(group):
                 layers.setdefault(layer, {})[weight] = array
     except OSError as error:
         raise InputError(
@@ -39,7 +40,9 @@ def read_layers(path: str | os.PathLike[str]) -> LayerWeights:
 
 
 def _arrays(group: h5py.Group) -> Iterator[tuple[str, str, np.ndarray]]:
-    for layer, content in group.items():
+    for layer, content in group.items() if isinstance(group, h5py.Group) else ():
+        if not isinstance(content, h5py.Group):
+            continue
         found: list[tuple[str, h5py.Dataset]] = []
         content.visititems(lambda name, item, found=found: found.append((name, item)))
         for name, item in found:

@@ -12,6 +12,7 @@ patched Caffe of piiswrong/dec, the paper's own code ("paper").
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -28,7 +29,7 @@ def _require(condition: bool, rule: str, **received: Any) -> None:
 _KINDS_OF_NUMBER: Mapping[Any, tuple[tuple[type, ...], str]] = types.MappingProxyType(
     {
         "int": ((int,), "a whole number"),
-        "float": ((int, float), "a number"),
+        "float": ((int, float), "a finite number"),
         "bool": ((bool,), "True or False"),
     }
 )
@@ -42,6 +43,7 @@ def _check_numbers(config: Any) -> None:
         kinds, words = _KINDS_OF_NUMBER[field.type]
         value = getattr(config, field.name)
         is_kind = isinstance(value, kinds) and isinstance(value, bool) == (kinds == (bool,))
+        is_kind = is_kind and math.isfinite(value)
         _require(is_kind, f"`{field.name}` must be {words}.", **{field.name: value})
 
 
@@ -91,6 +93,10 @@ class Adam:
 
     def __post_init__(self) -> None:
         _check_numbers(self)
+        for name in ("beta_1", "beta_2"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, f"`{name}` must be in [0, 1).", **{name: value})
+        _require(self.epsilon > 0, "`epsilon` must be positive.", epsilon=self.epsilon)
         _require(
             self.learning_rate > 0,
             "`learning_rate` must be positive.",
@@ -204,8 +210,10 @@ class DECConfig:
     def __post_init__(self) -> None:
         _check_numbers(self)
         _require(
-            len(self.dims) > 0 and all(isinstance(units, int) and units > 0 for units in self.dims),
-            "`dims` must hold at least one layer size, all whole and positive.",
+            isinstance(self.dims, tuple)
+            and len(self.dims) > 0
+            and all(type(units) is int and units > 0 for units in self.dims),
+            "`dims` must be a tuple of at least one layer size, all whole and positive.",
             dims=self.dims,
         )
         _require(
@@ -214,7 +222,8 @@ class DECConfig:
             initializer=self.initializer,
         )
         _require(
-            self.scaling == "rms" or (isinstance(self.scaling, (int, float)) and self.scaling > 0),
+            self.scaling == "rms"
+            or (type(self.scaling) in (int, float) and 0 < self.scaling < math.inf),
             "`scaling` must be 'rms' or a positive number.",
             scaling=self.scaling,
         )
@@ -224,6 +233,8 @@ class DECConfig:
             pretraining=self.pretraining,
         )
         _check_optimizer(self.optimizer)
+        weight = self.reconstruction_weight
+        _require(weight > 0, "`reconstruction_weight` must be positive.", received=weight)
         _require(self.alpha > 0, "`alpha` must be positive.", alpha=self.alpha)
         _require(self.batch_size > 0, "`batch_size` must be positive.", batch_size=self.batch_size)
         _require(

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from tfcluster.checkpoint import atomic_write
 from tfcluster.errors import InputError
+from tfcluster.files import atomic_write
 from tfcluster.training import Record
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
 import subprocess
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from threadpoolctl import threadpool_limits
 
 
 def set_threads(n_threads: int) -> None:
@@ -20,6 +25,16 @@ def set_threads(n_threads: int) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(n_threads)
+
+
+_SINGLE_THREADED = threading.RLock()
+
+
+@contextlib.contextmanager
+def single_threaded() -> Iterator[None]:
+    """Lets BLAS and OpenMP use one thread; one such block at a time, since the limit is global."""
+    with _SINGLE_THREADED, threadpool_limits(1):
+        yield
 
 
 def available_cores() -> int:

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from sklearn.cluster import KMeans
-from threadpoolctl import threadpool_limits
 
 from tfcluster.autoencoder import AutoencoderTrainer, batch_order, step_record
 from tfcluster.checkpoint import Arrays
 from tfcluster.layers import ClusteringLayer
 from tfcluster.optimizers import build_optimizer
 from tfcluster.presets import DECConfig
-from tfcluster.training import Forward, Phase, Record, TrainingLoop, derived_seed
+from tfcluster.runtime import single_threaded
+from tfcluster.training import Forward, Phase, Record, TrainingLoop, derived_seed, diverged
 
 _KLD_EPSILON = 1e-7  # Keras' `kl_divergence` clips both arguments to [1e-7, 1].
 
@@ -29,17 +29,20 @@ def target_distribution(q: Any, mass: Any = None) -> Any:
 
     Args:
       q: `(rows, clusters)` soft assignments, numpy or tensor.
-      mass: `(clusters,)` total of q over all data; the column sums of `q` when left out.
-        Federated training hands in the sum over all clients.
+      mass: `(clusters,)` total of q over all data, positive; the column sums of `q` when left
+        out. Federated training hands in the sum over all clients.
 
     Returns:
       p, `(rows, clusters)`, of the same kind as `q`; each row sums to one.
     """
-    if mass is None:
-        mass = tf.reduce_sum(q, axis=0) if tf.is_tensor(q) else np.sum(q, axis=0)
+    if tf.is_tensor(q):
+        mass = tf.reduce_sum(q, axis=0) if mass is None else tf.cast(mass, q.dtype)
+        weight = q**2 / mass
+        return weight / tf.reduce_sum(weight, axis=1)[:, tf.newaxis]
+    q = np.asarray(q)
+    mass = np.sum(q, axis=0) if mass is None else np.asarray(mass, q.dtype)
     weight = q**2 / mass
-    total = (tf.reduce_sum if tf.is_tensor(q) else np.sum)(weight, axis=1)
-    return weight / total[:, None]
+    return weight / np.sum(weight, axis=1)[:, np.newaxis]
 
 
 def clustering_loss(q: tf.Tensor, p: tf.Tensor) -> tf.Tensor:
@@ -89,6 +92,12 @@ class DECTrainer:
         self.soft_assign = Forward(lambda x: self.clustering(self.encoder(x)))
         self.reconstruct = Forward(self.pretraining.autoencoder)
 
+    def reset(self, seed: int) -> None:
+        """Sets the weights a fresh model with this seed would start from."""
+        self.pretraining.reset(seed)
+        self.clustering.clusters.assign(tf.zeros_like(self.clustering.clusters))
+        self.initial_labels = self.labels = np.zeros(0, np.int64)
+
     def state(self) -> Arrays:
         """All weights and the labels, by name."""
         weights = self.pretraining.autoencoder.get_weights()
@@ -119,9 +128,10 @@ class DECTrainer:
     def _centroids(self, x: tf.Tensor, seed: int) -> Phase:
         def run(start: int) -> Iterator[Record]:
             del start  # one step
-            kmeans = fit_kmeans(
-                self.embed(x).numpy(), self.clustering.n_clusters, self.config.kmeans_restarts, seed
-            )
+            z = self.embed(x).numpy()
+            if not np.isfinite(z).all():
+                raise diverged("before the first centres")
+            kmeans = fit_kmeans(z, self.clustering.n_clusters, self.config.kmeans_restarts, seed)
             self.clustering.clusters.assign(kmeans.cluster_centers_)
             self.initial_labels = self.labels = kmeans.labels_.astype(np.int64)
             yield {"phase": "centroids", "step": 1, "inertia": float(kmeans.inertia_)}
@@ -153,9 +163,11 @@ class DECTrainer:
                 if converged:
                     return
 
-        return Phase("cluster", self.config.max_steps, run, self.loop.optimizer.variables)
+        return Phase("cluster", self.config.max_steps, run, [self.loop.optimizer])
 
     def _update_labels(self, q: np.ndarray) -> Record:
+        if not np.isfinite(q).all():
+            raise diverged("in phase 'cluster'")
         labels = np.argmax(q, axis=1)
         changed = float(np.mean(labels != self.labels))
         self.labels = labels
@@ -178,5 +190,5 @@ def fit_kmeans(z: np.ndarray, n_clusters: int, restarts: int, seed: int) -> KMea
       restarts: The best of so many starts is kept.
       seed: Of the starts.
     """
-    with threadpool_limits(1):
+    with single_threaded():
         return KMeans(n_clusters, n_init=restarts, random_state=seed).fit(z)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -18,6 +19,10 @@ import tensorflow as tf
 
 from tfcluster.errors import TrainingError
 from tfcluster.optimizers import Optimizer
+
+# What TensorFlow writes to Python's log is as quiet as what it writes to the terminal.
+if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "3":
+    tf.get_logger().setLevel("ERROR")
 
 Record = dict[str, Any]
 """One line of a training history: `phase`, `step` (steps of it done), `of` (steps it takes, at
@@ -241,13 +246,23 @@ class Phase:
       name: As it stands in the records.
       n_steps: Steps it takes, at most.
       run: Takes the steps already done and yields a record whenever a resume may start there.
-      state: The variables this phase trains beside the model's own: its optimiser's.
+      optimizers: What trains in this phase.
     """
 
     name: str
     n_steps: int
     run: Callable[[int], Iterator[Record]]
-    state: Sequence[tf.Variable] = ()
+    optimizers: Sequence[Optimizer] = ()
+
+    @property
+    def state(self) -> list[tf.Variable]:
+        """What a checkpoint must hold beside the model's own state."""
+        return [variable for optimizer in self.optimizers for variable in optimizer.variables]
+
+    def is_finite(self) -> bool:
+        """Whether all weights that are trained are finite numbers."""
+        trained = (variable for optimizer in self.optimizers for variable in optimizer.trainable)
+        return all(bool(tf.reduce_all(tf.math.is_finite(variable))) for variable in trained)
 
 
 class Checkpoint(Protocol):
@@ -303,7 +318,7 @@ def _run_phase(
 ) -> None:
     clock = time.perf_counter() - (history[-1]["seconds"] if history else 0.0)
     for record in phase.run(start):
-        _check_finite(record)
+        _check_finite(phase, record)
         seconds = round(time.perf_counter() - clock, 3)
         history.append({**record, "of": phase.n_steps, "seconds": seconds})
         _after_record(phase, history, monitor, checkpoint)
@@ -325,9 +340,15 @@ def _after_record(
         checkpoint.save(phase, history)
 
 
-def _check_finite(record: Record) -> None:
-    if "loss" in record and not math.isfinite(record["loss"]):
-        raise TrainingError(
-            f"The loss is {record['loss']} in phase {record['phase']!r} by step {record['step']}. "
-            "Lower the learning rate or scale the features; the last good checkpoint is kept."
-        )
+def _check_finite(phase: Phase, record: Record) -> None:
+    # a loss is the one before its step, so the last step shows in the weights alone
+    if not math.isfinite(record.get("loss", 0.0)) or not phase.is_finite():
+        raise diverged(f"in phase {phase.name!r} by step {record['step']}")
+
+
+def diverged(where: str) -> TrainingError:
+    """The error for numbers that are not finite any more."""
+    return TrainingError(
+        f"Training diverged {where}: a loss, a weight or an embedding is not finite. Lower the "
+        "learning rate or scale the features; the last good checkpoint is kept."
+    )

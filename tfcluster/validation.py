@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_random_state, validate_data
 
 from tfcluster.errors import InputError
 
@@ -18,6 +18,21 @@ def check_n_clusters(n_clusters: Any) -> None:
         )
     if n_clusters < 2:
         raise InputError(f"`n_clusters` must be at least 2. Received: n_clusters={n_clusters}.")
+
+
+def check_seed(random_state: Any) -> int:
+    """A whole number that a run's random numbers are derived from, in [0, 2^31 - 1).
+
+    Raises:
+      InputError: If scikit-learn takes no such `random_state`.
+    """
+    try:
+        return int(check_random_state(random_state).randint(2**31 - 1))
+    except ValueError as error:
+        raise InputError(
+            "`random_state` must be a whole number, a RandomState or None. "
+            f"Received: {random_state!r}."
+        ) from error
 
 
 def check_matrix(estimator: Any, X: Any, *, min_rows: int = 1, reset: bool = False) -> np.ndarray:
@@ -42,7 +57,10 @@ def check_matrix(estimator: Any, X: Any, *, min_rows: int = 1, reset: bool = Fal
                 estimator, X, dtype=np.float32, order="C", reset=reset, ensure_min_samples=1
             )
     except ValueError as error:
-        raise InputError(str(error)) from error
+        rule, *more = str(error).splitlines()
+        if "contains" in rule:  # NaN or infinity, with advice on supervised estimators
+            more = ["Impute or drop such values first."]
+        raise InputError(" ".join([rule, *more])) from error
     if len(matrix) < min_rows:
         raise InputError(
             f"n_samples={len(matrix)} should be >= n_clusters={min_rows}. Give more rows or ask "

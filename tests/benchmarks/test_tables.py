@@ -8,6 +8,7 @@ def result(seed, accuracy):
         "dataset": "mnist",
         "preset": "keras",
         "n_rows": 70_000,
+        "overrides": {},
         "seed": seed,
         "scores": dict.fromkeys(methods, scores),
     }
@@ -25,6 +26,13 @@ def test_mean_and_deviation():
         "| mnist (70,000) | keras | DEC | .912 / .869 / .856 "
         "| .850 ± .071 / .500 ± .000 / .250 ± .000 | 2 | 15 |" in table
     )
+
+
+def test_a_changed_protocol_is_a_row_of_its_own_without_a_published_line():
+    changed = {**result(2, 0.9), "overrides": {"tol": 0.1}}
+    table = results_table([result(1, 0.8), changed])
+    assert "| keras | DEC | .912 / .869 / .856 | .800" in table
+    assert "| keras, tol=0.1 | DEC | - | .900" in table
 
 
 def test_one_run_has_no_deviation():

@@ -2,12 +2,14 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 
-from tfcluster.checkpoint import atomic_write, load_arrays, save_arrays
+from tfcluster.checkpoint import load_arrays, save_arrays
 from tfcluster.errors import InputError
+from tfcluster.files import atomic_write
 
 ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.array(["x", "yz"]), "empty": np.zeros((0, 3))}
 
@@ -95,6 +97,20 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         save_arrays(tmp_path / "file" / "x.npz", ARRAYS, {})
 
 
+def test_a_link_is_followed(saved):
+    link = saved.with_name("link.npz")
+    link.symlink_to(saved.name)
+    save_arrays(link, {"a": np.ones(2)}, {})
+    assert link.is_symlink()
+    np.testing.assert_array_equal(load_arrays(saved)[0]["a"], [1, 1])
+
+
+@pytest.mark.parametrize("path", ["", ".", "/", "/dev/null"])
+def test_what_is_no_ordinary_file_stays(path):
+    with pytest.raises(InputError, match="no ordinary file"):
+        save_arrays(path, ARRAYS, {})
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_permission(tmp_path):
     tmp_path.chmod(0o500)
@@ -105,7 +121,7 @@ def test_a_folder_without_permission(tmp_path):
 def test_full_disk(saved):
     """The kernel itself answers ENOSPC: the temporary file is /dev/full."""
     before = saved.read_bytes()
-    (saved.parent / f".{saved.name}.{os.getpid()}").symlink_to("/dev/full")
+    (saved.parent / f".{saved.name}.{os.getpid()}.{threading.get_ident()}").symlink_to("/dev/full")
     with pytest.raises(InputError, match="No space left on device"):
         save_arrays(saved, {"a": np.zeros(100_000)}, {})
     assert saved.read_bytes() == before

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tests.tfcluster.helpers import TINY, TINY_LAYERWISE, assert_same_bits, blobs
 from tfcluster import DEC, InputError
+from tfcluster.checkpoint import load_arrays, save_arrays
 from tfcluster.dec import EmptyClusterWarning
 from tfcluster.errors import TrainingError
 from tfcluster.metrics import accuracy
@@ -219,11 +221,69 @@ def test_no_clustering_steps_is_autoencoder_and_kmeans():
     np.testing.assert_array_equal(dec.labels_, dec.initial_labels_)
 
 
-def test_diverging_training_is_said(tmp_path):
+DIVERGING = {
+    "on the way": dataclasses.replace(TINY, pretraining=EndToEnd(30, SGD(1e4, 0.9))),
+    # the last step: no later loss would show it
+    "pretraining ends": dataclasses.replace(
+        TINY, batch_size=120, pretraining=EndToEnd(2, SGD(1e30))
+    ),
+    "clustering ends": dataclasses.replace(
+        TINY, batch_size=120, optimizer=SGD(1e30), max_steps=1, update_interval=1
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+@pytest.mark.parametrize("config", DIVERGING.values(), ids=DIVERGING)
+def test_diverging_training_is_said_and_not_kept(config, tmp_path):
     X, _ = blobs()
-    config = dataclasses.replace(TINY, pretraining=EndToEnd(30, SGD(1e4, 0.9)))
+    path = tmp_path / "checkpoint.npz"
+    dec = DEC(3, preset=config, random_state=0)
     with pytest.raises(TrainingError, match="Lower the learning rate"):
-        DEC(3, preset=config, random_state=0).fit(X)
+        dec.fit(X, checkpoint=path, checkpoint_seconds=0)
+    if path.exists():
+        assert all(np.isfinite(array).all() for array in load_arrays(path)[0].values())
+    with pytest.raises(NotFittedError):
+        dec.predict(X)
+
+
+def test_a_refused_fit_leaves_the_fitted_one(fitted):
+    dec, X, _ = fitted
+    labels = dec.labels_
+    with pytest.raises(InputError):
+        dec.fit(np.ones((10, 5)))
+    dec.pretrain(X[:, :4])
+    np.testing.assert_array_equal(dec.predict(X), labels)
+
+
+def test_pretraining_alone_is_no_fit():
+    X, _ = blobs()
+    dec = DEC(3, preset=TINY, random_state=0)
+    dec.pretrain(X)
+    with pytest.raises(NotFittedError):
+        dec.predict(X)
+
+
+def test_checkpoints_need_a_seed_and_a_file_of_their_own(tmp_path):
+    X, _ = blobs()
+    path = tmp_path / "checkpoint.npz"
+    with pytest.raises(InputError, match="needs a whole number as `random_state`"):
+        DEC(3, preset=TINY).fit(X, checkpoint=path)
+    dec = DEC(3, preset=TINY, random_state=0).fit(X, checkpoint=path)
+    with pytest.raises(InputError, match="file of its own"):
+        dec.pretrain(X, checkpoint=path)
+
+
+@pytest.mark.parametrize("seed", [-1, "a", 0.5])
+def test_bad_seeds(seed):
+    with pytest.raises(InputError, match="random_state"):
+        DEC(3, preset=TINY, random_state=seed).fit(X_GOOD)
+
+
+def test_files_of_another_kind_are_no_dec(tmp_path):
+    save_arrays(tmp_path / "x.npz", {"a": np.ones(2)}, {"estimator": "DEC"})
+    with pytest.raises(InputError, match="no fitted DEC"):
+        DEC.load(tmp_path / "x.npz")
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from tfcluster.errors import InputError
+from tfcluster.files import atomic_write
 
 PathLike = str | os.PathLike[str]
 
@@ -40,10 +41,9 @@ def save(figure: Figure, path: PathLike) -> Path:
         png = _png(figure, dpi)
         if len(png) <= MAX_BYTES:
             break
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(png)
-    return target
+    with atomic_write(path) as file:
+        file.write(png)
+    return Path(path)
 
 
 def _png(figure: Figure, dpi: int) -> bytes:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from tfcluster.errors import InputError
 from tfcluster.metrics import best_map, encode_labels
 from tfcluster.plots.figure import INK, PALETTE, PathLike, finite_matrix, new_figure, save, titled
+from tfcluster.runtime import single_threaded
 
 MARKERS = "o^sDvP*X<>"  # eleventh and later clusters repeat a colour with another marker
 LEGENDS = {"cluster": "cluster", "class": "class, in the colour\nof its best cluster"}
@@ -93,7 +94,6 @@ def _principal_plane(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 
 def _tsne(points: np.ndarray, seed: int) -> np.ndarray:
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
 
     n, spread = len(points), points.std(axis=0).max()
     if n < 2:
@@ -103,7 +103,7 @@ def _tsne(points: np.ndarray, seed: int) -> np.ndarray:
     perplexity = min(30.0, (n - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init=init, random_state=seed)
     # Its threads wait for each other in loops: next to a training run, 200 rows took 18 s, not 0.5.
-    with threadpool_limits(1):
+    with single_threaded():
         return tsne.fit_transform(points)
 
 
