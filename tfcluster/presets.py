@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
+import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -26,25 +27,48 @@ def _require(condition: bool, rule: str, **received: Any) -> None:
         raise InputError(f"{rule} Received: {values}.")
 
 
-_KINDS_OF_NUMBER: Mapping[Any, tuple[tuple[type, ...], str]] = types.MappingProxyType(
+_NUMBERS: Mapping[Any, tuple[tuple[type, ...], str]] = types.MappingProxyType(
     {
-        "int": ((int,), "a whole number"),
-        "float": ((int, float), "a finite number"),
-        "bool": ((bool,), "True or False"),
+        int: ((int,), "a whole number"),
+        float: ((int, float), "a finite number"),
+        bool: ((bool,), "True or False"),
     }
 )
 
 
-def _check_numbers(config: Any) -> None:
-    """Sees to it that fields annotated as a plain number hold one."""
-    for field in dataclasses.fields(config):
-        if field.type not in _KINDS_OF_NUMBER:
+def _check_types(config: Any) -> None:
+    """Sees to it that every field holds what its annotation says."""
+    for name, kind in typing.get_type_hints(type(config)).items():
+        value, choices = getattr(config, name), typing.get_args(kind)
+        if kind in _NUMBERS:
+            kinds, words = _NUMBERS[kind]
+            holds = type(value) in kinds and math.isfinite(value)
+        elif typing.get_origin(kind) is Literal:
+            holds, words = value in choices, " or ".join(choices)
+        elif all(dataclasses.is_dataclass(choice) for choice in choices or (kind,)):
+            holds = isinstance(value, choices or kind)
+            words = " or ".join(choice.__name__ for choice in choices or (kind,))
+        else:
             continue
-        kinds, words = _KINDS_OF_NUMBER[field.type]
-        value = getattr(config, field.name)
-        is_kind = isinstance(value, kinds) and isinstance(value, bool) == (kinds == (bool,))
-        is_kind = is_kind and math.isfinite(value)
-        _require(is_kind, f"`{field.name}` must be {words}.", **{field.name: value})
+        _require(holds, f"`{name}` must be {words}.", **{name: value})
+
+
+def _check_positive(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(value > 0, f"`{name}` must be positive.", **{name: value})
+
+
+def _check_not_negative(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(value >= 0, f"`{name}` must not be negative.", **{name: value})
+
+
+def _check_below_one(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(0 <= value < 1, f"`{name}` must be in [0, 1).", **{name: value})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,13 +90,10 @@ class SGD:
     decay_every: int = 0
 
     def __post_init__(self) -> None:
-        _check_numbers(self)
-        _require(
-            self.learning_rate > 0,
-            "`learning_rate` must be positive.",
-            learning_rate=self.learning_rate,
-        )
-        _require(0 <= self.momentum < 1, "`momentum` must be in [0, 1).", momentum=self.momentum)
+        _check_types(self)
+        _check_positive(self, "learning_rate", "bias_rate")
+        _check_below_one(self, "momentum")
+        _check_not_negative(self, "momentum_ramp", "decay_every")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,21 +113,9 @@ class Adam:
     epsilon: float = 1e-7
 
     def __post_init__(self) -> None:
-        _check_numbers(self)
-        for name in ("beta_1", "beta_2"):
-            value = getattr(self, name)
-            _require(0 <= value < 1, f"`{name}` must be in [0, 1).", **{name: value})
-        _require(self.epsilon > 0, "`epsilon` must be positive.", epsilon=self.epsilon)
-        _require(
-            self.learning_rate > 0,
-            "`learning_rate` must be positive.",
-            learning_rate=self.learning_rate,
-        )
-
-
-def _check_optimizer(optimizer: Any) -> None:
-    rule = "`optimizer` must be an SGD or Adam; its parts are set as `optimizer.learning_rate`."
-    _require(isinstance(optimizer, (SGD, Adam)), rule, optimizer=optimizer)
+        _check_types(self)
+        _check_positive(self, "learning_rate", "epsilon")
+        _check_below_one(self, "beta_1", "beta_2")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,9 +133,8 @@ class EndToEnd:
     shuffle: bool = True
 
     def __post_init__(self) -> None:
-        _check_numbers(self)
-        _check_optimizer(self.optimizer)
-        _require(self.epochs >= 0, "`epochs` must not be negative.", epochs=self.epochs)
+        _check_types(self)
+        _check_not_negative(self, "epochs")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,19 +157,9 @@ class LayerWise:
     )
 
     def __post_init__(self) -> None:
-        _check_numbers(self)
-        _require(
-            self.steps_per_layer >= 0,
-            "`steps_per_layer` must not be negative.",
-            steps_per_layer=self.steps_per_layer,
-        )
-        _require(
-            self.finetune_steps >= 0,
-            "`finetune_steps` must not be negative.",
-            finetune_steps=self.finetune_steps,
-        )
-        _check_optimizer(self.optimizer)
-        _require(0 <= self.dropout < 1, "`dropout` must be in [0, 1).", dropout=self.dropout)
+        _check_types(self)
+        _check_not_negative(self, "steps_per_layer", "finetune_steps")
+        _check_below_one(self, "dropout")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,7 +206,7 @@ class DECConfig:
     max_steps: int = 20_000
 
     def __post_init__(self) -> None:
-        _check_numbers(self)
+        _check_types(self)
         _require(
             isinstance(self.dims, tuple)
             and len(self.dims) > 0
@@ -217,47 +215,13 @@ class DECConfig:
             dims=self.dims,
         )
         _require(
-            self.initializer in ("glorot_uniform", "fan_in_uniform", "normal"),
-            "`initializer` must be glorot_uniform, fan_in_uniform or normal.",
-            initializer=self.initializer,
-        )
-        _require(
             self.scaling == "rms"
             or (type(self.scaling) in (int, float) and 0 < self.scaling < math.inf),
             "`scaling` must be 'rms' or a positive number.",
             scaling=self.scaling,
         )
-        _require(
-            isinstance(self.pretraining, (EndToEnd, LayerWise)),
-            "`pretraining` must be an EndToEnd or LayerWise.",
-            pretraining=self.pretraining,
-        )
-        _check_optimizer(self.optimizer)
-        weight = self.reconstruction_weight
-        _require(weight > 0, "`reconstruction_weight` must be positive.", received=weight)
-        _require(self.alpha > 0, "`alpha` must be positive.", alpha=self.alpha)
-        _require(self.batch_size > 0, "`batch_size` must be positive.", batch_size=self.batch_size)
-        _require(
-            self.kmeans_restarts > 0,
-            "`kmeans_restarts` must be positive.",
-            kmeans_restarts=self.kmeans_restarts,
-        )
-        _require(
-            self.remainder in ("short", "wrap"),
-            "`remainder` must be short or wrap.",
-            remainder=self.remainder,
-        )
-        _require(
-            self.target in ("global", "batch"),
-            "`target` must be global or batch.",
-            target=self.target,
-        )
-        _require(
-            self.update_interval >= 0,
-            "`update_interval` must not be negative.",
-            update_interval=self.update_interval,
-        )
-        _require(self.max_steps >= 0, "`max_steps` must not be negative.", max_steps=self.max_steps)
+        _check_positive(self, "reconstruction_weight", "alpha", "kmeans_restarts", "batch_size")
+        _check_not_negative(self, "update_interval", "max_steps")
         _require(0 <= self.tol <= 1, "`tol` is a share and must be in [0, 1].", tol=self.tol)
 
 
@@ -367,19 +331,11 @@ class GANConfig:
     shuffle: bool = False
 
     def __post_init__(self) -> None:
-        _check_numbers(self)
-        _check_optimizer(self.optimizer)
-        _require(
-            self.networks in ("image", "gene", "pendigits"),
-            "`networks` must be image, gene or pendigits.",
-            networks=self.networks,
+        _check_types(self)
+        _check_positive(self, "n_noise", "critic_steps", "batch_size")
+        _check_not_negative(
+            self, "beta_n", "beta_c", "noise_scale", "penalty", "weight_decay", "steps"
         )
-        for name in ("n_noise", "critic_steps", "batch_size"):
-            value = getattr(self, name)
-            _require(value > 0, f"`{name}` must be positive.", **{name: value})
-        for name in ("beta_n", "beta_c", "noise_scale", "penalty", "weight_decay", "steps"):
-            value = getattr(self, name)
-            _require(value >= 0, f"`{name}` must not be negative.", **{name: value})
 
 
 # sudiptodip15/ClusterGAN: Image_ClusterGAN.py, Gene_ClusterGAN.py, pen_ClusterGAN.py, README.

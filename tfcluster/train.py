@@ -24,7 +24,7 @@ from tfcluster.runs import RunFolder
 from tfcluster.runtime import available_cores, provenance, set_threads
 from tfcluster.self_training import fit_kmeans
 from tfcluster.tables import print_cluster_numbers, print_clusters, print_scores
-from tfcluster.training import Record
+from tfcluster.training import Monitor, Record
 from tfcluster.validation import check_matrix, check_n_clusters
 
 MethodScores = dict[str, dict[str, Any]]
@@ -210,7 +210,7 @@ def _pretrain(task: _Task, n_clusters: int, run: RunFolder) -> list[np.ndarray]:
     with TrainingProgress(task.console) as progress:
         return task.estimator(n_clusters).pretrain(
             task.data.X,
-            monitor=progress,
+            monitor=_monitor(run, progress),
             checkpoint=run.path / "pretrain.npz",
             checkpoint_seconds=task.checkpoint_seconds,
         )
@@ -222,14 +222,9 @@ def _fit(
     """Fits, scores, and fills a run's folder."""
     dec = task.estimator(n_clusters)
     with TrainingProgress(task.console) as progress:
-
-        def monitor(record: Record) -> None:
-            run.log(record)
-            progress(record)
-
         dec.fit(
             task.data.X,
-            monitor=monitor,
+            monitor=_monitor(run, progress),
             checkpoint=run.path / "checkpoint.npz",
             checkpoint_seconds=task.checkpoint_seconds,
             pretrained=pretrained,
@@ -238,6 +233,16 @@ def _fit(
     scores = _compare_methods(dec, task)
     _write_results(dec, task, run, scores)
     return dec, scores
+
+
+def _monitor(run: RunFolder, progress: Monitor) -> Monitor:
+    """Writes every record, then shows it, which may stop the run."""
+
+    def monitor(record: Record) -> None:
+        run.log(record)
+        progress(record)
+
+    return monitor
 
 
 def _compare_methods(dec: DEC, task: _Task) -> MethodScores:
