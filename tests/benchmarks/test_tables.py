@@ -1,4 +1,6 @@
-from benchmarks.tables import README, results_table, with_results
+import statistics
+
+from benchmarks.tables import README, read_results, results_table, with_results
 
 
 def result(seed, accuracy):
@@ -37,3 +39,20 @@ def test_a_changed_protocol_is_a_row_of_its_own_without_a_published_line():
 
 def test_one_run_has_no_deviation():
     assert "| .800 / .500 / .250 | 1 | 10 |" in results_table([result(1, 0.8)])
+
+
+def test_dec_improves_on_its_start_on_digits():
+    runs = [r for r in read_results("dec") if r["dataset"] == "digits" and r["preset"] == "keras"]
+    assert len({run["seed"] for run in runs}) >= 3
+    means = [
+        statistics.mean(run["scores"][method]["accuracy"] for run in runs)
+        for method in ("AE + k-means", "DEC")
+    ]
+    assert means[0] < means[1]
+
+
+def test_mnist_is_within_the_published_range():
+    runs = [r for r in read_results("dec") if r["dataset"] == "mnist" and r["preset"] == "keras"]
+    assert runs
+    for run in runs:
+        assert 0.830 <= run["scores"]["DEC"]["accuracy"] <= 0.964
