@@ -18,7 +18,7 @@ _COLUMNS = {
     "silhouette": ("silh.", ".3f"),
     "calinski_harabasz": ("CH", ".1f"),
     "davies_bouldin": ("DB", ".3f"),
-    "seconds": ("sec.", ".1f"),
+    "seconds": ("sec.", ".0f"),
 }
 
 
