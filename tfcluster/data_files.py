@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -107,14 +107,26 @@ def read_arrays(path: Path) -> Raw:
             f"{path}: x_train and x_test must have rows of one shape, "
             f"received {train.X.shape} and {test.X.shape}."
         )
-    for name, first, second in (("x", train.X, test.X), ("y", train.y, test.y)):
-        if first is not None and second is not None and first.dtype.kind != second.dtype.kind:
-            raise InputError(
-                f"{path}: {name}_train and {name}_test must be of one kind, received "
-                f"{first.dtype} and {second.dtype}."
-            )
+    _check_one_kind(path, "x", train.X, test.X, lambda part: part.dtype == np.uint8)
+    if train.y is not None and test.y is not None:
+        _check_one_kind(path, "y", train.y, test.y, lambda part: part.dtype.kind in "biuf")
     y = np.concatenate([train.y, test.y]) if labels else None
     return Raw(np.concatenate(parts), y, len(train.X))
+
+
+def _check_one_kind(
+    path: Path,
+    name: str,
+    train: NDArray[Any],
+    test: NDArray[Any],
+    kind: Callable[[NDArray[Any]], bool],
+) -> None:
+    """Refuses grey values from 0 to 255 beside scaled ones, and numbers beside text."""
+    if kind(train) != kind(test):
+        raise InputError(
+            f"{path}: {name}_train and {name}_test must be of one kind, received "
+            f"{train.dtype} and {test.dtype}."
+        )
 
 
 def _checked(path: Path, raw: Raw) -> Raw:

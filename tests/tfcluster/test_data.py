@@ -223,7 +223,8 @@ def test_a_named_file_must_hold_that_data_set(
         load_data("usps")
     small(monkeypatch, "mnist", n_rows=5, n_train=3)
     arrays = keras_layout()
-    save(offline / "mnist.npz", **{**arrays, "x_train": arrays["x_train"] / 255})
+    scaled = {name: arrays[name] / 255 for name in ("x_train", "x_test")}
+    save(offline / "mnist.npz", **{**arrays, **scaled})
     with pytest.raises(InputError, match="must run from 0 to 255"):
         load_data("mnist", "train")
 

@@ -295,3 +295,32 @@ def test_the_reuters_sample_has_one_root_a_document_and_the_most_frequent_terms(
     assert raw.y is not None and sorted(raw.y) == [0, 1, 2, 3]
     by_root = raw.X[np.argsort(raw.y)]  # CCAT, GCAT, MCAT, ECAT: documents 0, 2, 3, 1
     np.testing.assert_array_equal(by_root, terms[[0, 2, 3, 1]][:, [0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "rule"),
+    [
+        (
+            {"x_train": np.full((2, 3, 3), 255, np.uint8), "x_test": np.ones((2, 3, 3))},
+            "x_train and x_test must be of one kind",
+        ),
+        (
+            {
+                "x_train": np.ones((2, 3)), "x_test": np.ones((2, 3)),
+                "y_train": np.array(["a", "b"]), "y_test": np.array([0, 1]),
+            },
+            "y_train and y_test must be of one kind",
+        ),
+        ({"X": np.ones((4, 3)), "y": np.ones((2, 2))}, "one label for each of the 4 rows"),
+    ],
+)  # fmt: skip
+def test_parts_that_do_not_fit_each_other(tmp_path: Path, arrays, rule) -> None:
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(InputError, match=rule):
+        load_data(tmp_path / "x.npz")
+
+
+def test_an_underscore_is_no_separator_of_thousands(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,b\n1_0,2\n")
+    with pytest.raises(InputError, match="received '1_0'"):
+        load_data(tmp_path / "x.csv")
