@@ -6,6 +6,7 @@ Figures are made without pyplot, so nothing global changes and threads do not me
 from __future__ import annotations
 
 import io
+import logging
 import os
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from PIL import Image
 
 from tfcluster.errors import InputError
 from tfcluster.files import atomic_write
+
+# A font cache that is being built or is out of date is no news to whoever clusters.
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 PathLike = str | os.PathLike[str]
 
