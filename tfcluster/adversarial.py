@@ -1,8 +1,8 @@
 """What ClusterGAN learns by: latent rows, the critic's step, the generator's and encoder's step.
 
 Matches `Image_ClusterGAN.py`, `Gene_ClusterGAN.py` and `pen_ClusterGAN.py` of
-sudiptodip15/ClusterGAN. Steps take all their numbers as arguments, so
-that a test can give the original's and federated training can reuse them.
+sudiptodip15/ClusterGAN. Steps take all their numbers as arguments, so that a test can give the
+original's and federated training can reuse them.
 """
 
 from __future__ import annotations

@@ -214,8 +214,6 @@ class AutoencoderTrainer:
         loop = self._loop("pretrain", self.autoencoder.trainable_variables, self._whole_loss)
 
         def run(start: int) -> Iterator[Record]:
-            if start == 0:
-                loop.optimizer.reset()
             for epoch in range(start // order.steps_per_pass, protocol.epochs):
                 generator = np.random.default_rng([seed, epoch])
                 permutation = generator.permutation(len(x)) if protocol.shuffle else None
@@ -264,8 +262,6 @@ class AutoencoderTrainer:
         seed: int,
     ) -> Phase:
         def run(start: int) -> Iterator[Record]:
-            if start == 0:
-                loop.optimizer.reset()
             x = inputs()
             order = batch_order(len(x), self.config)
             for first in range(start, n_steps, STEPS_PER_CALL):

@@ -311,19 +311,13 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
                 'The scale of a preset with scaling="rms" depends on the data of `fit`, which a '
                 "file of weights does not tell. Choose a preset with a number."
             )
-        dims = tuple(w.shape[-1] for w in encoder[::2])
-        config = dataclasses.replace(config, dims=tuple(int(units) for units in dims))
+        config = dataclasses.replace(config, dims=tuple(int(w.shape[-1]) for w in encoder[::2]))
         expected = autoencoder_shapes(encoder[0].shape[0], config)
         received = [w.shape for w in (*encoder, *decoder)]
-        if received != expected[: len(received)] or len(received) not in (
-            len(expected) // 2,
-            len(expected),
-        ):
-            raise InputError(f"The layers of {path} do not fit each other: {received}.")
-        if clusters.shape != (self.n_clusters, config.dims[-1]):
+        is_whole = received in (expected, expected[: len(expected) // 2])
+        if not is_whole or clusters.shape[1:] != config.dims[-1:]:
             raise InputError(
-                f"The centres in {path} must be of shape {(self.n_clusters, config.dims[-1])}. "
-                f"Received: {clusters.shape}."
+                f"The layers of {path} do not fit each other: {received}, centres {clusters.shape}."
             )
         self.config_, self.scale_ = config, float(config.scaling)
         self._encoder_weights, self._decoder_weights = encoder, decoder

@@ -76,13 +76,11 @@ class GANTrainer:
         self._generator = tf.function(self._generator_step)
 
     def reset(self, seed: int) -> None:
-        """Sets the weights fresh networks with this seed would start from; forgets all slots."""
+        """Sets the weights fresh networks with this seed would start from."""
         n_features = self.networks.critic.input_shape[1]
         fresh = build_networks(n_features, self.n_clusters, self.config, seed)
         for network, other in zip(self.networks, fresh, strict=True):
             network.set_weights(other.get_weights())
-        self._critic_optimizer.reset()
-        self._other_optimizer.reset()
 
     def state(self) -> Arrays:
         """All weights, by name."""

@@ -145,7 +145,6 @@ class DECTrainer:
         def run(step: int) -> Iterator[Record]:
             q = self.soft_assign(x).numpy()
             if step == 0:
-                self.loop.optimizer.reset()
                 self._update_labels(q)  # the first comparison is with k-means, and not looked at
             while step < self.config.max_steps:
                 if self.config.reset_optimizer:

@@ -246,7 +246,7 @@ class Phase:
       name: As it stands in the records.
       n_steps: Steps it takes, at most.
       run: Takes the steps already done and yields a record whenever a resume may start there.
-      optimizers: What trains in this phase.
+      optimizers: What trains in this phase; `run_phases` resets them at its start.
     """
 
     name: str
@@ -316,6 +316,9 @@ def _run_phase(
     monitor: Monitor | None,
     checkpoint: Checkpoint | None,
 ) -> None:
+    if start == 0:
+        for optimizer in phase.optimizers:
+            optimizer.reset()
     clock = time.perf_counter() - (history[-1]["seconds"] if history else 0.0)
     for record in phase.run(start):
         _check_finite(phase, record)
