@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfcluster import gan_losses
+from tfcluster import gan_losses, piecewise_critic
 from tfcluster.gan_networks import Networks
 from tfcluster.optimizers import Optimizer
 from tfcluster.presets import GANConfig
@@ -54,6 +54,8 @@ def critic_loss(
     """
     fake = tf.stop_gradient(networks.generator(z))
     between = gan_losses.interpolate(x, fake, epsilon)
+    if piecewise_critic.is_piecewise_linear(networks.critic):
+        return piecewise_critic.losses(networks.critic, x, fake, between, config.penalty)
     with tf.GradientTape() as tape:
         tape.watch(between)
         value = networks.critic(between)

@@ -43,6 +43,10 @@ class DatasetInfo:
       source: Publication and page.
       licence: As stated by the source.
       n_train: Size of the train split, or None if the set has only "all".
+      validation: Of the train rows, those by which ClusterGAN's authors choose a model; None if
+        they did not use the set, or it has only "all".
+      fit: Of the train rows, those they train on, where there is `validation`: without these rows
+        if the authors hold them out, with them if not.
       picture: What a picture of a row is.
       file: The file looked for, or None for a set that needs none.
       layout: The arrays the file must hold.
@@ -59,6 +63,9 @@ class DatasetInfo:
     source: str
     licence: str
     n_train: int | None = None
+    # Slices have no hash in Python 3.11.
+    validation: slice | None = field(default=None, hash=False)
+    fit: slice | None = field(default=None, hash=False)
     picture: Picture | None = None
     file: str | None = None
     layout: str = field(default="", repr=False)
@@ -69,14 +76,20 @@ class DatasetInfo:
     relabel: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
 
     @property
-    def splits(self) -> tuple[str, ...]:
-        """The splits `load_data` takes for this set."""
-        return splits_of(self.n_train)
+    def splits(self) -> dict[str, slice]:
+        """The splits `load_data` takes for this set, and the rows of each."""
+        splits = splits_of(self.n_train)
+        if self.validation is not None and self.fit is not None:
+            splits |= {"validation": self.validation, "fit": self.fit}
+        return splits
 
 
-def splits_of(n_train: int | None) -> tuple[str, ...]:
+def splits_of(n_train: int | None) -> dict[str, slice]:
     """The splits of rows of which the first n_train are for training, or of all as one."""
-    return ("all",) if n_train is None else ("all", "train", "test")
+    splits = {"all": slice(None)}
+    if n_train is not None:
+        splits |= {"train": slice(n_train), "test": slice(n_train, None)}
+    return splits
 
 
 def _fetch_synthetic() -> Raw:
@@ -134,6 +147,8 @@ def _standardised(X: NDArray[np.float32], _name: str) -> NDArray[np.float32]:
 
 _KERAS_LAYOUT = "x_train, y_train, x_test, y_test"
 _IMAGE = Picture("image", (28, 28))
+# TensorFlow 1's input_data, which ClusterGAN's code reads images by, holds out the first rows.
+_IMAGES_VALIDATION, _IMAGES_FIT = slice(5_000), slice(5_000, 60_000)
 _UCI = "https://archive.ics.uci.edu/dataset"
 
 DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
@@ -171,6 +186,8 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 source="LeCun, Cortes and Burges 1998, https://keras.io/api/datasets/mnist",
                 licence="CC BY-SA 3.0, as commonly stated",
                 n_train=60_000,
+                validation=_IMAGES_VALIDATION,
+                fit=_IMAGES_FIT,
                 picture=_IMAGE,
                 file="mnist.npz",
                 layout=f"{_KERAS_LAYOUT}: 60000 and 10000 images (28, 28) from 0 to 255",
@@ -187,6 +204,8 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                     source="Xiao et al. 2017, https://github.com/zalandoresearch/fashion-mnist",
                     licence="MIT",
                     n_train=60_000,
+                    validation=_IMAGES_VALIDATION,
+                    fit=_IMAGES_FIT,
                     picture=_IMAGE,
                     file="fashion_mnist.npz",
                     layout=f"{_KERAS_LAYOUT}: 60000 and 10000 images (28, 28) from 0 to 255",
@@ -208,6 +227,9 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 source=f"Alpaydin and Alimoglu 1996, {_UCI}/81",
                 licence="CC BY 4.0",
                 n_train=7_494,
+                # ClusterGAN's code trains on its validation rows too.
+                validation=slice(6_494, 7_494),
+                fit=slice(7_494),
                 picture=Picture("strokes", (8, 2)),
                 file="pendigits.npz",
                 layout=f"{_KERAS_LAYOUT}: 7494 and 3498 rows of 16 values from 0 to 100",

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
-import numbers
 import os
 import warnings
 from collections.abc import Iterator
@@ -17,34 +15,31 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    ClusterMixin,
-    TransformerMixin,
-)
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from tfcluster import keras_weights, presets
+from tfcluster import keras_weights
 from tfcluster.autoencoder import Pretrained, autoencoder_shapes, build_autoencoder
-from tfcluster.checkpoint import Arrays, FitCheckpoint, load_arrays, save_arrays
+from tfcluster.checkpoint import Arrays
 from tfcluster.errors import InputError
+from tfcluster.estimator import (
+    DeepClusterer,
+    EmptyClusterWarning,
+    digest,
+    numbered,
+    unnumbered,
+)
 from tfcluster.layers import ClusteringLayer
 from tfcluster.presets import DECConfig, dec_config
 from tfcluster.self_training import DECTrainer
 from tfcluster.shelf import Shelf
 from tfcluster.training import Monitor, Record, run_phases
-from tfcluster.validation import check_matrix, check_n_clusters, check_seed
-
-
-class EmptyClusterWarning(UserWarning):
-    """Some clusters own no rows."""
-
+from tfcluster.validation import check_matrix, check_seed
 
 _TRAINERS = Shelf(DECTrainer)
 
 
-class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+class DEC(DeepClusterer):
     """Deep Embedded Clustering, as a scikit-learn estimator.
 
     Pretrains an autoencoder, starts centres by k-means on its embedding, and trains encoder and
@@ -69,6 +64,8 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
     Departure from the original: labels are those of the final weights, not of the last update of
     the target.
     """
+
+    kind = "DEC"
 
     def __init__(
         self,
@@ -118,7 +115,7 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
                 run.trainer.pretraining.set_pretrained(pretrained)
                 phases = []
             phases = [*phases, *run.trainer.clustering_phases(run.x, run.seed)]
-            keeper = run.keeper(checkpoint, checkpoint_seconds)
+            keeper = self._keeper(checkpoint, checkpoint_seconds, run.trainer, run.identity)
             history = run_phases(phases, monitor=monitor, checkpoint=keeper)
             self._adopt(run, history)
         self._warn_empty_clusters()
@@ -152,7 +149,7 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         """
         with self._prepared(X) as run:
             phases = run.trainer.pretraining_phases(run.x, run.seed)
-            keeper = run.keeper(checkpoint, checkpoint_seconds)
+            keeper = self._keeper(checkpoint, checkpoint_seconds, run.trainer, run.identity)
             run_phases(phases, monitor=monitor, checkpoint=keeper)
             weights: list[np.ndarray] = run.trainer.pretraining.autoencoder.get_weights()
         return weights
@@ -216,66 +213,23 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         layer.clusters.assign(self.cluster_centers_)
         return model
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the fitted estimator to one file; see `tfcluster.checkpoint`.
-
-        Raises:
-          InputError: If it cannot be written; what stood there before stays.
-        """
-        check_is_fitted(self)
-        arrays = {
-            **{f"encoder/{i}": w for i, w in enumerate(self._encoder_weights)},
-            **{f"decoder/{i}": w for i, w in enumerate(self._decoder_weights)},
+    def _saved_arrays(self) -> Arrays:
+        return {
+            **numbered("encoder", self._encoder_weights),
+            **numbered("decoder", self._decoder_weights),
             **{name: getattr(self, name) for name in _FITTED_ARRAYS if name in vars(self)},
         }
-        meta = {
-            "estimator": "DEC",
-            "preset": self.preset if isinstance(self.preset, str) else None,
-            "random_state": int(self.random_state)
-            if isinstance(self.random_state, numbers.Integral)
-            else None,
-            "config": presets.to_dict(self.config_),
-            "scale": self.scale_,
-            "history": self.history_,
-            "feature_names": list(getattr(self, "feature_names_in_", [])),
-        }
-        save_arrays(path, arrays, meta)
 
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> DEC:
-        """Reads what `save` wrote.
+    def _saved_values(self) -> dict[str, Any]:
+        return {"scale": self.scale_}
 
-        Raises:
-          InputError: If the file is missing, damaged or not a saved DEC.
-        """
-        arrays, meta = load_arrays(path)
-        try:
-            return cls._from_saved(arrays, meta)
-        except (AttributeError, KeyError, TypeError, IndexError) as error:
-            raise InputError(
-                f"{path} holds no fitted DEC of this version. Give a file that `DEC.save` wrote."
-            ) from error
-
-    @classmethod
-    def _from_saved(cls, arrays: Arrays, meta: Any) -> DEC:
-        if meta["estimator"] != "DEC":
-            raise KeyError("DEC")
-        config = presets.from_dict(meta["config"])
-        loaded = cls(
-            len(arrays["cluster_centers_"]),
-            preset=meta["preset"] or config,
-            random_state=meta["random_state"],
-        )
-        loaded._encoder_weights = _stacked(arrays, "encoder")
-        loaded._decoder_weights = _stacked(arrays, "decoder")
+    def _restore(self, arrays: Arrays, meta: Any) -> None:
+        self._encoder_weights = unnumbered("encoder", arrays)
+        self._decoder_weights = unnumbered("decoder", arrays)
         for name in arrays.keys() & set(_FITTED_ARRAYS):
-            setattr(loaded, name, arrays[name])
-        if meta["feature_names"]:
-            loaded.feature_names_in_ = np.array(meta["feature_names"], dtype=object)
-        loaded.n_features_in_ = loaded._encoder_weights[0].shape[0]
-        loaded.config_, loaded.scale_ = config, meta["scale"]
-        loaded.history_ = meta["history"]
-        return loaded
+            setattr(self, name, arrays[name])
+        self.n_features_in_ = self._encoder_weights[0].shape[0]
+        self.scale_ = meta["scale"]
 
     def load_weights_h5(self, path: str | os.PathLike[str]) -> DEC:
         """Takes over a model that DEC-keras trained (`DEC_model_final.h5`).
@@ -328,16 +282,6 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
             self.__dict__.pop(stale, None)
         return self
 
-    def __sklearn_tags__(self) -> Any:
-        """scikit-learn's description: embeddings are float32 whatever comes in."""
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
-
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.cluster_centers_.shape[1])
-
     def _apply(self, function: str, X: Any) -> np.ndarray:
         check_is_fitted(self)
         X = check_matrix(self, X)
@@ -352,23 +296,17 @@ class DEC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
     @contextlib.contextmanager
     def _prepared(self, X: Any) -> Iterator[_Run]:
         """Checks everything and lends a trainer with fresh weights."""
-        check_n_clusters(self.n_clusters)
         config = dec_config(self.preset)
-        seen = DEC()  # takes the features' number and names; `self` stays as it is until the end
-        X = check_matrix(seen, X, min_rows=self.n_clusters, reset=True)
+        X, seen = self._checked(X)
         seed = check_seed(self.random_state)
         scale = _fit_scale(X, config)
         with _TRAINERS.borrow(X.shape[1], int(self.n_clusters), config) as trainer:
             trainer.reset(seed)
-            repeatable = isinstance(self.random_state, numbers.Integral)
-            yield _Run(trainer, tf.constant(X * scale), float(scale), seed, repeatable, seen)
+            yield _Run(trainer, tf.constant(X * scale), float(scale), seed, seen)
 
     def _adopt(self, run: _Run, history: list[Record]) -> None:
         trainer = run.trainer
-        self.__dict__.pop("feature_names_in_", None)
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(run.seen, name):
-                setattr(self, name, getattr(run.seen, name))
+        self._adopt_features(run.seen)
         self.history_ = history
         self.labels_ = np.argmax(trainer.soft_assign(run.x).numpy(), axis=1)
         self.initial_labels_ = trainer.initial_labels
@@ -396,43 +334,20 @@ class _Run:
     x: tf.Tensor
     scale: float
     seed: int
-    repeatable: bool
-    seen: DEC
+    seen: BaseEstimator
 
-    def keeper(
-        self, path: str | os.PathLike[str] | None, every_seconds: float
-    ) -> FitCheckpoint | None:
-        """A checkpoint that only this run can go on from."""
-        if path is None:
-            return None
-        if not self.repeatable:
-            raise InputError(
-                "A run with a checkpoint needs a whole number as `random_state`, so that it can be "
-                "begun again. Received none."
-            )
-        identity = {
-            "n_clusters": self.trainer.clustering.n_clusters,
-            "preset": presets.to_dict(self.trainer.config),
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Which run this is, for its checkpoint."""
+        weights = self.trainer.pretraining.autoencoder.get_weights()
+        return {
             "random_state": self.seed,
-            "data": _digest(self.x.numpy()),
-            "initial weights": _digest(*self.trainer.pretraining.autoencoder.get_weights()),
+            "data": digest(self.x.numpy()),
+            "initial weights": digest(*weights),
         }
-        state, set_state = self.trainer.state, self.trainer.set_state
-        return FitCheckpoint(path, identity, state, set_state, every_seconds)
-
-
-def _digest(*arrays: np.ndarray) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 _FITTED_ARRAYS = ("cluster_centers_", "initial_labels_", "labels_")
-
-
-def _stacked(arrays: Arrays, prefix: str) -> list[np.ndarray]:
-    return [arrays[f"{prefix}/{i}"] for i in range(sum(n.startswith(f"{prefix}/") for n in arrays))]
 
 
 def _fit_scale(X: np.ndarray, config: DECConfig) -> np.float32:

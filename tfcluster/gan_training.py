@@ -7,7 +7,7 @@ iteration's number, so that a run can be entered anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +18,9 @@ from tfcluster.gan_networks import Networks, build_networks
 from tfcluster.optimizers import build_optimizer
 from tfcluster.presets import GANConfig
 from tfcluster.training import STEPS_PER_CALL, Phase, Record
+
+Probe = Callable[[Callable[[np.ndarray], np.ndarray]], Mapping[str, float]]
+"""Given the encoder as it is by then, as `GANTrainer.encode`, returns numbers for the record."""
 
 _IMAGE_STEPS_PER_CALL = 10
 
@@ -74,6 +77,7 @@ class GANTrainer:
         self._loop = tf.function(self._iterations)
         self._critic = tf.function(self._critic_step)
         self._generator = tf.function(self._generator_step)
+        self._encode = tf.function(self._encode_batches, reduce_retracing=True)
 
     def reset(self, seed: int) -> None:
         """Sets the weights fresh networks with this seed would start from."""
@@ -95,24 +99,55 @@ class GANTrainer:
         for network in self.networks:
             network.set_weights([state[f"{network.name}/{i}"] for i in range(len(network.weights))])
 
-    def phases(self, x: tf.Tensor, seed: int) -> list[Phase]:
-        """The one phase of training on `x`, `(rows, n_features)`."""
+    def encode(self, x: np.ndarray | tf.Tensor) -> np.ndarray:
+        """Codes of rows, in batches as in training.
+
+        Where the encoder normalises over its batch, a row's code depends on the rows it comes
+        with: batches are taken in order, and generated rows, always the same ones, fill the last.
+
+        Args:
+          x: `(rows, n_features)`.
+
+        Returns:
+          `(rows, n_noise + n_clusters)`: z_n, then the softmax of z_c.
+        """
+        codes: np.ndarray = self._encode(tf.convert_to_tensor(x)).numpy()
+        return codes
+
+    def phases(
+        self, x: tf.Tensor, seed: int, probe: Probe | None = None, probe_every: int = 1
+    ) -> list[Phase]:
+        """The one phase of training.
+
+        Args:
+          x: `(rows, n_features)`.
+          seed: Of everything drawn.
+          probe: Looks at the encoder now and then.
+          probe_every: Steps between two looks.
+        """
         is_image = self.config.networks == "image"
         chunk = _IMAGE_STEPS_PER_CALL if is_image else STEPS_PER_CALL
         # Convolutions in a loop inside the graph take longer than one call a step.
         iterate = self._one_by_one if is_image else self._loop
 
         def run(start: int) -> Iterator[Record]:
-            for first in range(start, self.config.steps, chunk):
+            first = start
+            while first < self.config.steps:
                 count = min(chunk, self.config.steps - first)
+                if probe:
+                    count = min(count, probe_every - first % probe_every)
                 numbers = tf.range(first, first + count, dtype=tf.int64)
                 critic_losses, losses = iterate(x, tf.constant(seed), numbers)
-                yield {
+                first += count
+                record: Record = {
                     "phase": "adversarial",
-                    "step": first + count,
+                    "step": first,
                     "loss": float(np.mean(losses)),
                     "critic_loss": float(np.mean(critic_losses)),
                 }
+                if probe and first % probe_every == 0:
+                    record |= probe(self.encode)
+                yield record
 
         optimizers = [self._critic_optimizer, self._other_optimizer]
         return [Phase("adversarial", self.config.steps, run, optimizers)]
@@ -130,6 +165,21 @@ class GANTrainer:
             critic_losses = critic_losses.write(k, critic_loss)
             losses = losses.write(k, self._generator_step(seed, numbers[k]))
         return critic_losses.stack(), losses.stack()
+
+    def _encode_batches(self, x: tf.Tensor) -> tf.Tensor:
+        config, size = self.config, self.config.batch_size
+        z = sample_latent(size, self.n_clusters, config, tf.constant([0, 0]))
+        rows = tf.concat([x, self.networks.generator(z)], axis=0)
+
+        def code(start: tf.Tensor) -> tf.Tensor:
+            batch = tf.ensure_shape(rows[start : start + size], (size, x.shape[1]))
+            noise, logits = tf.split(self.networks.encoder(batch), [config.n_noise, -1], axis=1)
+            return tf.concat([noise, tf.nn.softmax(logits)], axis=1)
+
+        spec = tf.TensorSpec((size, config.n_noise + self.n_clusters))
+        starts = tf.range(0, tf.shape(x)[0], size)
+        codes = tf.map_fn(code, starts, fn_output_signature=spec, parallel_iterations=2)
+        return tf.reshape(codes, (-1, spec.shape[1]))[: tf.shape(x)[0]]
 
     def _one_by_one(
         self, x: tf.Tensor, seed: tf.Tensor, numbers: tf.Tensor

@@ -314,6 +314,8 @@ class GANConfig:
       steps: Steps of generator and encoder.
       shuffle: Whether batches walk through reshuffled epochs (images) instead of being drawn with
         replacement (Pendigits and genes).
+      precision: "bfloat16" takes all products in it, at a third of the time on processors that
+        have them in hardware; weights, normalisation and losses stay in float32.
     """
 
     networks: Literal["image", "gene", "pendigits"] = "gene"
@@ -329,6 +331,7 @@ class GANConfig:
     optimizer: Adam = Adam(1e-4, beta_1=0.5, beta_2=0.9, epsilon=1e-8)
     steps: int = 500_000
     shuffle: bool = False
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         _check_types(self)

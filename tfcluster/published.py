@@ -2,6 +2,9 @@
 
 DEC: README of XifengGuo/DEC-keras (mean of ten runs), table 2 of Xie et al., ICML 2016 (best of
 nine settings, accuracy only).
+
+ClusterGAN: README of sudiptodip15/ClusterGAN (ten runs), tables of Mukherjee et al., AAAI 2019
+(of five models the one with the best validation purity).
 """
 
 from __future__ import annotations
@@ -18,6 +21,12 @@ def _three(accuracy: float, nmi: float, ari: float) -> Scores:
 
 def _one(accuracy: float) -> Scores:
     return types.MappingProxyType({"accuracy": accuracy})
+
+
+def _purity(purity: float, nmi: float, ari: float, *deviations: float) -> Scores:
+    """What ClusterGAN's paper prints as ACC, its code computes as purity."""
+    names = ("purity", "nmi", "ari", "purity_sd", "nmi_sd", "ari_sd")
+    return types.MappingProxyType(dict(zip(names, (purity, nmi, ari, *deviations), strict=False)))
 
 
 DEC: Mapping[tuple[str, str], Mapping[str, Scores]] = types.MappingProxyType(
@@ -49,6 +58,37 @@ DEC: Mapping[tuple[str, str], Mapping[str, Scores]] = types.MappingProxyType(
 )
 """(protocol, data set) to method to scores."""
 
+MEAN_OF_TEN = "ClusterGAN (authors' code, mean of 10)"
+BEST_OF_FIVE = "ClusterGAN (paper, best of 5)"
+
+CLUSTERGAN: Mapping[str, Mapping[str, Scores]] = types.MappingProxyType(
+    {
+        # The paper's synthetic rows were not published: ours are others of the same kind.
+        "synthetic": {BEST_OF_FIVE: _purity(0.99, 0.99, 0.99)},
+        "mnist": {
+            MEAN_OF_TEN: _purity(0.910, 0.854, 0.829, 0.040, 0.036, 0.062),
+            BEST_OF_FIVE: _purity(0.95, 0.89, 0.89),
+        },
+        "fashion_mnist": {
+            MEAN_OF_TEN: _purity(0.612, 0.616, 0.462, 0.023, 0.011, 0.023),
+            BEST_OF_FIVE: _purity(0.63, 0.64, 0.50),
+        },
+        "fashion5": {
+            MEAN_OF_TEN: _purity(0.722, 0.616, 0.504, 0.009, 0.024, 0.023),
+            BEST_OF_FIVE: _purity(0.73, 0.59, 0.48),
+        },
+        "10x_73k": {
+            MEAN_OF_TEN: _purity(0.817, 0.727, 0.679, 0.026, 0.032, 0.037),
+            BEST_OF_FIVE: _purity(0.81, 0.73, 0.67),
+        },
+        "pendigits": {
+            MEAN_OF_TEN: _purity(0.764, 0.734, 0.634, 0.012, 0.012, 0.018),
+            BEST_OF_FIVE: _purity(0.77, 0.73, 0.65),
+        },
+    }
+)
+"""Data set to method to scores; a mean has its deviations beside it."""
+
 
 def dec_lines(preset: str, dataset: str) -> Mapping[str, Scores]:
     """What was published for a protocol on a data set; empty if nothing was.
@@ -58,3 +98,15 @@ def dec_lines(preset: str, dataset: str) -> Mapping[str, Scores]:
       dataset: Name of the data set.
     """
     return DEC.get((preset.partition(":")[0], dataset), {})
+
+
+def clustergan_lines(dataset: str) -> Mapping[str, Scores]:
+    """What was published of ClusterGAN on a data set; empty if nothing was.
+
+    Args:
+      dataset: Name of the data set, which is also that of its preset.
+
+    Returns:
+      Method to `purity`, `nmi` and `ari`; a mean also has `purity_sd`, `nmi_sd` and `ari_sd`.
+    """
+    return CLUSTERGAN.get(dataset, {})

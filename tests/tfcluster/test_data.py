@@ -68,16 +68,30 @@ def test_an_unknown_name_gets_the_nearest() -> None:
         load_groups("fashion_mnist")
 
 
-@pytest.mark.parametrize("name", ["digits", "synthetic", "usps", "heart_disease"])
+@pytest.mark.parametrize("name", ["digits", "synthetic", "usps", "heart_disease", "10x_73k"])
 def test_a_set_without_a_split_has_only_all(name: str) -> None:
-    with pytest.raises(InputError, match=f"'{name}' has no split 'train'. There is: all.$"):
-        load_data(name, "train")
+    for split in ("train", "validation", "fit"):
+        with pytest.raises(InputError, match=f"'{name}' has no split '{split}'. There is: all.$"):
+            load_data(name, split)
 
 
 def test_an_unknown_split_gets_those_there_are() -> None:
     for load in (load_data, load_groups):
-        with pytest.raises(InputError, match=r"'validation'. There is: all, train, test.$"):
-            load("mnist", "validation")
+        with pytest.raises(InputError, match=r"'dev'. There is: all, train, test, validation, fit"):
+            load("mnist", "dev")
+
+
+def test_validation_and_fit_are_the_rows_the_catalogue_names(
+    offline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small(monkeypatch, "mnist", n_rows=5, n_train=3, validation=slice(1), fit=slice(1, 3))
+    save(offline / "mnist.npz", **keras_layout())
+    save(offline / "mnist_writers.npz", writer_train=np.arange(3), writer_test=np.arange(3, 5))
+    for split, rows in {"validation": [0], "fit": [1, 2], "train": [0, 1, 2]}.items():
+        X, y, _ = load_data("mnist", split)
+        np.testing.assert_array_equal(X, load_data("mnist").X[rows])
+        assert y is not None and y.tolist() == [[7, 2, 1][row] for row in rows]
+        assert load_groups("mnist", split).tolist() == rows
 
 
 def keras_layout(top: int = 255) -> dict[str, NDArray[Any]]:
@@ -92,6 +106,8 @@ def test_keras_layout_has_splits(tmp_path: Path) -> None:
     path = save(tmp_path / "a.npz", **keras_layout())
     assert [len(load_data(path, split).X) for split in ("all", "train", "test")] == [5, 3, 2]
     assert load_data(path, "test").y.tolist() == [0, 4]  # type: ignore[union-attr]
+    with pytest.raises(InputError, match=r"no split 'validation'. There is: all, train, test.$"):
+        load_data(path, "validation")
     path = save(tmp_path / "b.npz", X=np.ones((2, 2)))
     with pytest.raises(InputError, match=r"no split 'test'. There is: all.$"):
         load_data(path, "test")

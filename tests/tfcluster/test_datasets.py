@@ -22,6 +22,7 @@ def test_the_records_agree_with_themselves() -> None:
         assert info.name == name and info.description and info.source and info.licence
         assert (info.file is None) == (info.layout == "")
         assert info.fetch or info.file
+        assert (info.validation is None) == (info.fit is None) and hash(info)
         if info.picture:
             assert np.prod(info.picture.shape) == info.n_features
     with pytest.raises(TypeError):
@@ -80,6 +81,33 @@ def test_train_and_test_are_the_two_ends_of_all(name: str) -> None:
 
 
 @real
+@pytest.mark.parametrize(
+    ("name", "validation", "fit"),
+    [
+        ("mnist", slice(5_000), slice(5_000, None)),
+        ("fashion_mnist", slice(5_000), slice(5_000, None)),
+        ("fashion5", slice(5_000), slice(5_000, None)),
+        ("pendigits", slice(-1_000, None), slice(None)),
+    ],
+)
+def test_validation_and_fit_are_rows_of_train(name: str, validation: slice, fit: slice) -> None:
+    train = load_data(name, "train")
+    for split, rows in (("validation", validation), ("fit", fit)):
+        X, y, picture = load_data(name, split)
+        np.testing.assert_array_equal(X, train.X[rows])
+        assert y is not None and train.y is not None and picture == train.picture
+        np.testing.assert_array_equal(y, train.y[rows])
+
+
+@real
+def test_fit_begins_as_the_train_rows_of_tensorflow_1() -> None:
+    # mnist.train.labels[:10] of TensorFlow 1, as tutorials print them.
+    y = load_data("mnist", "fit").y
+    assert y is not None and len(y) == 55_000
+    assert y[:10].tolist() == [7, 3, 4, 6, 1, 8, 1, 0, 9, 8]
+
+
+@real
 def test_class_sizes_are_the_published_ones() -> None:
     sizes = {
         ("pendigits", "train"): downloads.PENDIGITS_TRAIN_COUNTS,
@@ -118,6 +146,8 @@ def test_writers_are_aligned_with_the_digits_they_wrote() -> None:
     assert (len(np.unique(train)), len(np.unique(test))) == (539, 297)
     assert not np.intersect1d(train, test).size
     np.testing.assert_array_equal(load_groups("mnist"), np.concatenate([train, test]))
+    parts = [load_groups("mnist", split) for split in ("validation", "fit")]
+    np.testing.assert_array_equal(train, np.concatenate(parts))
     assert np.unique(train, return_counts=True)[1].max() == 131
 
 

@@ -14,8 +14,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from tests.tfcluster.helpers import TINY, TINY_LAYERWISE, assert_same_bits, blobs
 from tfcluster import DEC, InputError
 from tfcluster.checkpoint import load_arrays, save_arrays
-from tfcluster.dec import EmptyClusterWarning
 from tfcluster.errors import TrainingError
+from tfcluster.estimator import EmptyClusterWarning
 from tfcluster.metrics import accuracy
 from tfcluster.presets import SGD, DECConfig, EndToEnd
 
@@ -51,7 +51,7 @@ ONE_CLUSTER = dict.fromkeys(
 )
 
 
-@pytest.mark.filterwarnings("ignore::tfcluster.dec.EmptyClusterWarning")
+@pytest.mark.filterwarnings("ignore::tfcluster.estimator.EmptyClusterWarning")
 @parametrize_with_checks(
     [DEC(3, preset=TINY, random_state=0)],
     expected_failed_checks=lambda _: ONE_CLUSTER,
@@ -61,7 +61,7 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
-@pytest.mark.filterwarnings("ignore::tfcluster.dec.EmptyClusterWarning")
+@pytest.mark.filterwarnings("ignore::tfcluster.estimator.EmptyClusterWarning")
 @pytest.mark.parametrize("name", ONE_CLUSTER)
 def test_scikit_learn_checks_that_set_one_cluster(name):
     check = getattr(estimator_checks, name)
@@ -93,7 +93,7 @@ def test_shapes(fitted):
     assert dec.n_iter_ == dec.history_[-1]["step"]
 
 
-@pytest.mark.filterwarnings("ignore::tfcluster.dec.EmptyClusterWarning")
+@pytest.mark.filterwarnings("ignore::tfcluster.estimator.EmptyClusterWarning")
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_same_seed_same_bits(config):
     X, _ = blobs()

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
+from sklearn.datasets import load_digits, load_iris
 
 from tfcluster import plots
 from tfcluster.errors import InputError
@@ -27,6 +29,20 @@ class Drawn:
 @pytest.fixture
 def png(tmp_path: Path) -> Path:
     return tmp_path / "run" / "picture.png"
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that were written."""
+    written: list[Figure] = []
+    savefig = Figure.savefig
+
+    def keep(figure: Figure, *args: Any, **kwargs: Any) -> None:
+        written.append(figure)
+        savefig(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return written
 
 
 def rows_in_blobs(n: int, d: int, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -193,6 +209,195 @@ def test_cluster_numbers(png: Path) -> None:
     assert colours(png) > 10
 
 
+DIGIT = Drawn("image", (8, 8))
+
+
+def rows_by_class(data: Any, n: int) -> np.ndarray:
+    """`(classes, n, features)` real rows."""
+    return np.stack([data.data[data.target == c][:n] for c in np.unique(data.target)])
+
+
+def labels_at_left(figure: Figure) -> list[str]:
+    return [label.get_text() for label in figure.axes[0].get_yticklabels()]
+
+
+def tile(figure: Figure, line: int, column: int) -> np.ndarray:
+    """What is drawn in a cell of a grid of digits, in the digits' own units."""
+    sheet = figure.axes[0].images[line].get_array()
+    return 16 * np.asarray(sheet)[:8, 9 * column : 9 * column + 8]
+
+
+def test_samples_of_a_cluster_stand_in_its_line(png: Path, figures: list[Figure]) -> None:
+    rows = rows_by_class(load_digits(), 6)
+    assert plots.samples(png, rows, DIGIT) == png
+    assert colours(png) > 10
+    assert labels_at_left(figures[0]) == [str(k) for k in range(10)]
+    for k, i in ((0, 0), (3, 5), (9, 2)):
+        np.testing.assert_allclose(tile(figures[0], k, i), rows[k, i].reshape(8, 8))
+        assert tuple(figures[0].axes[0].images[k].get_extent()) == (0, 6, k + 1, k)
+
+
+def test_generated_strokes_keep_their_place_and_size(png: Path, figures: list[Figure]) -> None:
+    small, large = np.array([0.0, 0, 1, 1]), np.array([0.0, 0, 4, 4])
+    plots.samples(png, np.stack([small, large])[np.newaxis], Drawn("strokes", (2, 2)))
+    first, second = (line.get_xdata() for line in figures[0].axes[0].lines[::2])
+    assert 4 * np.ptp(first) == pytest.approx(np.ptp(second)) == pytest.approx(0.8)
+    assert first[0] + 1 == pytest.approx(second[0])
+
+
+def test_generated_tables_are_bands_of_a_heat_map(png: Path, figures: list[Figure]) -> None:
+    rows = rows_by_class(load_iris(), 5)
+    plots.samples(png, rows, None)
+    assert colours(png) > 10
+    sheet = figures[0].axes[0].images[0].get_array().filled(np.nan)
+    gaps = np.isnan(sheet).all(axis=1)
+    assert np.flatnonzero(gaps).tolist() == [5, 11]
+    every = rows.reshape(-1, 4)
+    np.testing.assert_allclose(sheet[~gaps], (every - every.mean(0)) / every.std(0))
+    assert figures[0].axes[0].get_yticks().tolist() == [2, 8, 14]
+
+
+def test_a_heat_map_shows_what_differs(png: Path, figures: list[Figure]) -> None:
+    rows = np.random.default_rng(0).normal(size=(2, 50, 100))
+    rows[1, :, 40:99] += 3
+    rows[0, 0, 99] = 1e6  # one row far out does not pale the others
+    plots.samples(png, rows, None)
+    ax, bar = figures[0].axes
+    shown = {int(label.get_text()) for label in ax.get_xticklabels()}
+    assert len(shown) == 64
+    assert shown >= set(range(40, 99))
+    assert "64 of 100 features" in ax.get_title(loc="left")
+    assert ax.images[0].get_clim() == (-3, 3)
+    assert "cut at ±3" in bar.get_ylabel()
+
+
+def test_rows_stand_above_their_reconstructions(png: Path, figures: list[Figure]) -> None:
+    X = load_digits().data[:12]
+    plots.reconstructions(png, X, X[:, ::-1] + 1, DIGIT)
+    assert colours(png) > 10
+    assert labels_at_left(figures[0]) == ["x", "G(E(x))"] * 2
+    for row in (0, 5, 6, 11):  # two bands of six
+        line, column = row // 6 * 2, row % 6
+        np.testing.assert_allclose(tile(figures[0], line, column), X[row].reshape(8, 8))
+        # what is brighter than all rows is drawn as bright as the brightest
+        made = np.clip(X[row, ::-1] + 1, 0, 16).reshape(8, 8)
+        np.testing.assert_allclose(tile(figures[0], line + 1, column), made)
+    tops = [image.get_extent()[3] for image in figures[0].axes[0].images]
+    assert tops[1] == tops[0] + 1 < tops[2] - 1
+
+
+def test_reconstructed_tables_are_scaled_as_the_rows(png: Path, figures: list[Figure]) -> None:
+    X = load_iris().data[45:55]
+    plots.reconstructions(png, X, X + X.std(axis=0), None)
+    sheet = figures[0].axes[0].images[0].get_array().filled(np.nan)
+    np.testing.assert_allclose(sheet[1::3], sheet[::3] + 1)
+    assert np.isnan(sheet[2::3]).all()
+
+
+def test_interpolation_goes_from_left_to_right(png: Path, figures: list[Figure]) -> None:
+    ends = rows_by_class(load_digits(), 1)[:, 0]
+    share = np.linspace(0, 1, 5)[:, np.newaxis]
+    steps = np.stack([(1 - share) * ends[a] + share * ends[b] for a, b in ((0, 1), (7, 2))])
+    plots.interpolation(png, steps, DIGIT, [(0, 1), (7, 2)])
+    assert colours(png) > 10
+    np.testing.assert_allclose(tile(figures[0], 1, 0), ends[7].reshape(8, 8))
+    np.testing.assert_allclose(tile(figures[0], 1, 4), ends[2].reshape(8, 8))
+    plots.interpolation(png, steps, None, [(0, 1), (7, 2)])
+    assert labels_at_left(figures[0]) == labels_at_left(figures[1]) == ["0 → 1", "7 → 2"]
+
+
+@pytest.mark.parametrize(
+    "picture", [Drawn("image", (4, 4)), Drawn("image", (2, 2, 4)), Drawn("strokes", (8, 2)), None]
+)
+@pytest.mark.parametrize("shape", [(1, 1, 16), (2, 12, 16), (40, 3, 16)])
+def test_generated_rows_of_every_kind(
+    png: Path, picture: Drawn | None, shape: tuple[int, int, int]
+) -> None:
+    stack = np.random.default_rng(0).random(shape)
+    pairs = [(k, k + 1) for k in range(len(stack))]
+    assert colours(plots.samples(png, stack, picture)) > 3
+    assert colours(plots.interpolation(png, stack, picture, pairs)) > 3
+    assert colours(plots.reconstructions(png, stack[:, 0], stack[:, -1], picture)) > 3
+
+
+def adversarial(n: int, **scores: float) -> list[dict[str, Any]]:
+    """Records of losses, the first huge, every tenth with scores."""
+    return [
+        {"phase": "adversarial", "step": 200 * i, "of": 200 * n, "seconds": 1.2 * i}
+        | {"loss": 1e4 if i == 1 else np.sin(i), "critic_loss": -0.01 * np.cos(i)}
+        | (scores if i % 10 == 0 else {})
+        for i in range(1, n + 1)
+    ]
+
+
+def test_adversarial_curves_share_steps(png: Path, figures: list[Figure]) -> None:
+    plots.adversarial_curves(png, adversarial(50, purity=0.7, ari=0.5, accuracy_of_tea=2))
+    assert colours(png) > 10
+    _, critic, scores = figures[0].axes
+    assert critic.get_xlim() == scores.get_xlim()
+    lines = {line.get_label(): np.transpose(line.get_data()).tolist() for line in scores.lines}
+    assert list(lines) == ["purity", "ARI"]
+    assert lines["ARI"] == [[step, 0.5] for step in (2000, 4000, 6000, 8000, 10000)]
+    assert critic.lines[0].get_ydata()[6] == pytest.approx(-0.01 * np.cos(7))
+
+
+@pytest.mark.parametrize("n", [50, 5_000])
+def test_a_huge_loss_does_not_flatten_the_rest(png: Path, figures: list[Figure], n: int) -> None:
+    plots.adversarial_curves(png, adversarial(n))
+    loss, critic = figures[0].axes  # no panel of scores
+    low, high = loss.get_ylim()
+    assert -5 < low < -0.99 < 0.99 < high < 5
+    assert f"outside: 1 of {n:,} records" in loss.get_ylabel()
+    assert critic.get_ylabel() == "loss"
+
+
+def test_many_losses_become_medians_and_a_band(png: Path, figures: list[Figure]) -> None:
+    plots.adversarial_curves(png, adversarial(5_000))
+    ax, values = figures[0].axes[0], np.sin(np.arange(26, 51))
+    steps, medians = ax.lines[0].get_data()
+    assert len(steps) == 200
+    assert steps[:2].tolist() == [200 * 13, 200 * 38]
+    assert medians[1] == pytest.approx(np.median(values))
+    corners = ax.collections[0].get_paths()[0].vertices
+    band = np.unique(corners[corners[:, 0] == steps[1], 1])
+    np.testing.assert_allclose(band, np.quantile(values, [0.05, 0.95]))
+
+
+@pytest.mark.parametrize(
+    ("records", "panels"),
+    [
+        ([], 1),
+        ([{"phase": "cluster", "step": 1, "loss": 1.0}], 1),
+        ([{"phase": "adversarial", "step": 1, "loss": 1.0, "critic_loss": float("nan")}], 1),
+        ([{"phase": "adversarial", "step": 1, "nmi": 0.5}], 1),
+        (adversarial(3), 2),
+    ],
+)
+def test_adversarial_curves_leave_out_what_is_missing(
+    png: Path, figures: list[Figure], records: list[dict[str, Any]], panels: int
+) -> None:
+    plots.adversarial_curves(png, records)
+    assert colours(png) > 3
+    assert len(figures[0].axes) == panels
+
+
+def test_the_selected_trial_is_marked(png: Path, figures: list[Figure]) -> None:
+    table = [
+        {"seed": 4, "selection": 0.5, "purity": 0.9, "nmi": None},
+        {"seed": 5, "selection": 0.8, "purity": 0.7, "nmi": 0.6, "device": "cpu"},
+        {"seed": 6, "selection": float("nan"), "purity": 0.1},
+    ]
+    plots.trials(png, table)
+    assert colours(png) > 10
+    ax = figures[0].axes[0]
+    assert labels_at_left(figures[0]) == ["selection", "purity", "NMI"]
+    dots = {m: [x.get_xdata().tolist() for x in ax.lines if x.get_marker() == m] for m in "Do"}
+    assert dots["D"] == [[0.8], [0.7], [0.6]]
+    assert dots["o"][1] == [0.9, 0.1]
+    assert "seed 5" in ax.get_title(loc="left")
+    assert "0.567 ± 0.416" in [text.get_text() for text in ax.texts]
+
+
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
@@ -214,6 +419,19 @@ def test_cluster_numbers(png: Path) -> None:
             lambda p: plots.top_confidence(p, np.zeros((2, 4)), np.ones((2, 2)), Drawn("map", ())),
             "Received: 'map'",
         ),
+        (lambda p: plots.samples(p, np.zeros((3, 4)), None), r"`rows` .* shape \(3, 4\)"),
+        (lambda p: plots.samples(p, np.zeros((3, 2, 4)), DIGIT), "rows of 4 values"),
+        (lambda p: plots.samples(p, np.full((3, 2, 4), np.inf), None), "24 values NaN or inf"),
+        (
+            lambda p: plots.interpolation(p, np.zeros((2, 5, 4)), None, [(0, 1)]),
+            "1 pairs for 2 lines",
+        ),
+        (
+            lambda p: plots.reconstructions(p, np.zeros((2, 4)), np.zeros((3, 4)), None),
+            r"\(2, 4\) and \(3, 4\)",
+        ),
+        (lambda p: plots.trials(p, []), "Received 0 records"),
+        (lambda p: plots.trials(p, [{"seed": 0, "purity": 0.5}]), "finite `selection`"),
     ],
 )
 def test_mistakes_are_named(png: Path, draw: Callable[[Path], Path], message: str) -> None:

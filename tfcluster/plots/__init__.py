@@ -1,11 +1,24 @@
-"""Pictures of a run: embedding, confusion, training curves, confident rows, numbers of clusters.
+"""Pictures of a run: what was found, how training went, and what a generator makes.
 
-Each function takes arrays, writes one PNG of at most 300 KB and returns its path.
+Each function takes arrays or records, writes one PNG of at most 300 KB and returns its path.
 """
 
-from tfcluster.plots.lines import cluster_numbers, curves
+from tfcluster.plots.dots import trials
+from tfcluster.plots.generated import interpolation, reconstructions, samples
+from tfcluster.plots.lines import adversarial_curves, cluster_numbers, curves
 from tfcluster.plots.matrices import confusion
 from tfcluster.plots.rows import top_confidence
 from tfcluster.plots.scatter import embedding
 
-__all__ = ["cluster_numbers", "confusion", "curves", "embedding", "top_confidence"]
+__all__ = [
+    "adversarial_curves",
+    "cluster_numbers",
+    "confusion",
+    "curves",
+    "embedding",
+    "interpolation",
+    "reconstructions",
+    "samples",
+    "top_confidence",
+    "trials",
+]

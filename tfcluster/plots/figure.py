@@ -85,11 +85,16 @@ def note(ax: Axes, text: str) -> None:
 
 def finite_matrix(values: ArrayLike, name: str) -> np.ndarray:
     """The values as a float64 matrix, or an error that names them."""
-    matrix = np.asarray(values, dtype=np.float64)
-    if matrix.ndim != 2 or not matrix.size or not np.isfinite(matrix).all():
-        bad = np.count_nonzero(~np.isfinite(matrix))
+    return finite_array(values, name, 2, "matrix, one line a row")
+
+
+def finite_array(values: ArrayLike, name: str, axes: int, layout: str) -> np.ndarray:
+    """The values as a float64 array of so many axes, or an error that names them."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != axes or not array.size or not np.isfinite(array).all():
+        bad = np.count_nonzero(~np.isfinite(array))
         raise InputError(
-            f"`{name}` must be a finite matrix, one line a row. Received shape {matrix.shape} "
+            f"`{name}` must be a finite {layout}. Received shape {array.shape} "
             f"with {bad} values NaN or inf. Reshape it, or look for a training that diverged."
         )
-    return matrix
+    return array

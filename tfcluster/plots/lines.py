@@ -1,4 +1,4 @@
-"""The losses of a run, and scores against the number of clusters."""
+"""The losses and scores of a run, and scores against the number of clusters."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from tfcluster.errors import InputError
+from tfcluster.plots.dots import NAMES
 from tfcluster.plots.figure import FAINT, PALETTE, PathLike, new_figure, note, save, titled
 
 Record = Mapping[str, Any]  # one line of a run's metrics.jsonl
+
+MAX_RECORDS = 1_000  # of a loss, drawn each; more are drawn as `BINS` medians
+BINS = 200
+MAX_MARKS = 60  # of a line of scores; points of a longer one are not marked
+LOSSES = {"loss": "Loss of generator and encoder", "critic_loss": "Loss of the critic"}
 
 
 def curves(path: PathLike, history: Iterable[Record], *, tol: float | None = None) -> Path:
@@ -48,6 +54,43 @@ def curves(path: PathLike, history: Iterable[Record], *, tol: float | None = Non
         _draw_changed(panels["changed"], *changed, tol)
     if "nothing" in panels:
         note(panels["nothing"], "no losses were recorded")
+    return save(figure, path)
+
+
+def adversarial_curves(path: PathLike, history: Iterable[Record]) -> Path:
+    """Draws the losses of adversarial training and, below, the scores taken on the way.
+
+    Of more than 1,000 records, medians and a band of quantiles are drawn. A few losses far out
+    do not count for the range of the axis, which then says how many.
+
+    Args:
+      path: The PNG to write.
+      history: Records with `phase` "adversarial", `step` and any of `loss`, `critic_loss`,
+        `purity`, `argmax_purity`, `nmi`, `ari`. What is missing or not finite is left out.
+
+    Returns:
+      `path`.
+    """
+    records = [r for r in history if r.get("phase") == "adversarial"]
+    losses = {name: _series(records, key) for key, name in LOSSES.items()}
+    losses = {name: series for name, series in losses.items() if len(series[0])}
+    scores = {name: _series(records, key) for key, name in NAMES.items()}
+    scores = {name: series for name, series in scores.items() if len(series[0])}
+    layout = [*losses, *["scores"] * bool(scores)] or ["nothing"]
+    figure = new_figure(9, 0.8 + 2.4 * len(layout))
+    panels = figure.subplot_mosaic([[name] for name in layout], sharex=True)
+    # The critic's loss may be a hundredth of the other: each has an axis of its own.
+    for i, (name, series) in enumerate(losses.items()):
+        _draw_loss(panels[name], *series, name, PALETTE[2 * i])
+    if scores:
+        _draw_scores(panels["scores"], scores)
+    if "nothing" in panels:
+        note(panels["nothing"], "no losses were recorded")
+    else:
+        lowest = panels[layout[-1]]
+        lowest.set_xlabel("step of the generator")
+        lowest.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        lowest.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     return save(figure, path)
 
 
@@ -144,3 +187,47 @@ def _draw_changed(ax: Axes, steps: np.ndarray, changed: np.ndarray, tol: float |
         label = f"stops below {tol:.2%}"
         ax.axhline(tol, color=PALETTE[2], linewidth=1, linestyle="--", label=label)
         ax.legend(frameon=False, fontsize=8)
+
+
+def _draw_loss(ax: Axes, steps: np.ndarray, values: np.ndarray, title: str, color: str) -> None:
+    x, (low, middle, high) = _bins(steps, values)
+    ax.plot(x, middle, color=color, linewidth=1.4, marker=_marker(x))
+    if len(x) < len(steps):
+        ax.fill_between(x, low, high, color=color, alpha=0.25, linewidth=0)
+        title += f": median and 5 to 95% of {len(steps) / len(x):.0f} records each"
+    limits = _robust_range(values)
+    outside = np.count_nonzero((values < limits[0]) | (values > limits[1]))
+    cut = f" (outside: {outside:,} of {len(values):,} records)" if outside else ""
+    ax.set(ylim=limits, ylabel="loss" + cut)
+    titled(ax, title)
+
+
+def _bins(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The steps, fewer if many, and the 5%, 50% and 95% quantiles of the values around them."""
+    count = len(steps) if len(steps) <= MAX_RECORDS else BINS
+    x = [np.median(part) for part in np.array_split(steps, count)]
+    bands = [np.quantile(part, [0.05, 0.5, 0.95]) for part in np.array_split(values, count)]
+    return np.array(x), np.transpose(bands)
+
+
+def _robust_range(values: np.ndarray) -> tuple[float, float]:
+    """Limits that show all values, unless a few of them lie so far out that they hide the rest."""
+    low, high = np.quantile(values, [0.05, 0.95])
+    spread = (high - low) or 1.0
+    low, high = max(values.min(), low - spread), min(values.max(), high + spread)
+    margin = 0.05 * ((high - low) or 1.0)
+    return low - margin, high + margin
+
+
+def _draw_scores(ax: Axes, scores: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
+    # In the order in which the lines end, so that the legend reads like labels.
+    for name, (steps, values) in sorted(scores.items(), key=lambda item: -item[1][1][-1]):
+        color = PALETTE[list(NAMES.values()).index(name)]
+        # Dashes on top: the two purities are often equal.
+        style, order = ("--", 3) if name == NAMES["argmax_purity"] else ("-", 2)
+        marker = "." if len(steps) <= MAX_MARKS else ""
+        ax.plot(steps, values, style, color=color, linewidth=1.4, marker=marker, zorder=order,
+                label=name)  # fmt: skip
+    ax.set_ylabel("score")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
+    titled(ax, "Scores on the way")

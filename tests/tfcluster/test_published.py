@@ -1,0 +1,39 @@
+"""The published figures."""
+
+from __future__ import annotations
+
+import pytest
+
+from tfcluster.data import DATASETS
+from tfcluster.presets import GAN_PRESETS
+from tfcluster.published import BEST_OF_FIVE, CLUSTERGAN, MEAN_OF_TEN, clustergan_lines, dec_lines
+
+SCORES = ("purity", "nmi", "ari")
+
+
+def test_only_what_was_published_has_a_line() -> None:
+    assert dec_lines("keras", "mnist")["DEC"]["accuracy"] == 0.912
+    assert dec_lines("paper:mnist", "mnist")["DEC"] == {"accuracy": 0.843}
+    assert dec_lines("keras", "digits") == clustergan_lines("digits") == {}
+
+
+def test_clustergan_has_lines_for_its_presets_and_the_synthetic_set() -> None:
+    assert set(CLUSTERGAN) == {*GAN_PRESETS, "synthetic"} <= set(DATASETS)
+    assert clustergan_lines("synthetic") == {BEST_OF_FIVE: dict.fromkeys(SCORES, 0.99)}
+    for dataset in GAN_PRESETS:
+        assert list(clustergan_lines(dataset)) == [MEAN_OF_TEN, BEST_OF_FIVE]
+
+
+@pytest.mark.parametrize("dataset", GAN_PRESETS)
+def test_the_papers_clustergan_is_one_of_the_codes_runs(dataset: str) -> None:
+    mean, best = clustergan_lines(dataset).values()
+    assert set(best) == set(SCORES) and set(mean) == {*SCORES, *(f"{name}_sd" for name in SCORES)}
+    # Largest: NMI of Fashion-MNIST, (.64 - .616) / .011 = 2.2 deviations.
+    for name in SCORES:
+        assert abs(best[name] - mean[name]) < 2.5 * mean[f"{name}_sd"], name
+
+
+def test_clustergan_on_mnist() -> None:
+    mean, best = clustergan_lines("mnist").values()
+    assert tuple(mean.values()) == (0.910, 0.854, 0.829, 0.040, 0.036, 0.062)
+    assert tuple(best.values()) == (0.95, 0.89, 0.89)

@@ -1,0 +1,177 @@
+"""What the estimators share: scikit-learn's manners, checked input, files and checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import numbers
+import os
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+)
+from sklearn.utils.validation import check_is_fitted
+
+from tfcluster import presets
+from tfcluster.checkpoint import Arrays, FitCheckpoint, load_arrays, save_arrays
+from tfcluster.errors import InputError
+from tfcluster.training import Record
+from tfcluster.validation import check_matrix, check_n_clusters
+
+Self = TypeVar("Self", bound="DeepClusterer")
+
+
+class EmptyClusterWarning(UserWarning):
+    """Some clusters own no rows."""
+
+
+class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+    """Base of the estimators; see `DEC` and `ClusterGAN`.
+
+    A subclass sets `config_`, `history_` and `cluster_centers_` in `fit`, and says by
+    `_saved_arrays`, `_saved_values` and `_restore` what else a file must hold.
+    """
+
+    kind: ClassVar[str]
+    """As it stands in files."""
+
+    n_clusters: int
+    preset: Any
+    random_state: Any
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the fitted estimator to one file; see `tfcluster.checkpoint`.
+
+        Raises:
+          InputError: If it cannot be written; what stood there before stays.
+        """
+        check_is_fitted(self)
+        meta = {
+            "estimator": self.kind,
+            "preset": self.preset if isinstance(self.preset, str) else None,
+            "random_state": int(self.random_state) if self._is_repeatable else None,
+            "config": presets.to_dict(self.config_),
+            "history": self.history_,
+            "feature_names": list(getattr(self, "feature_names_in_", [])),
+            **self._saved_values(),
+        }
+        save_arrays(path, self._saved_arrays(), meta)
+
+    @classmethod
+    def load(cls: type[Self], path: str | os.PathLike[str]) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+          InputError: If the file is missing, damaged or not saved by this kind of estimator.
+        """
+        arrays, meta = load_arrays(path)
+        try:
+            return cls._from_saved(arrays, meta)
+        except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
+            raise InputError(
+                f"{path} holds no fitted {cls.kind} of this version. Give a file that "
+                f"`{cls.kind}.save` wrote."
+            ) from error
+
+    @classmethod
+    def _from_saved(cls: type[Self], arrays: Arrays, meta: Any) -> Self:
+        if meta["estimator"] != cls.kind:
+            raise KeyError(cls.kind)
+        config = presets.from_dict(meta["config"])
+        loaded = cls(
+            n_clusters=len(arrays["cluster_centers_"]),
+            preset=meta["preset"] or config,
+            random_state=meta["random_state"],
+        )
+        if meta["feature_names"]:
+            loaded.feature_names_in_ = np.array(meta["feature_names"], dtype=object)
+        loaded.config_, loaded.history_ = config, meta["history"]
+        loaded._restore(arrays, meta)
+        return loaded
+
+    def _saved_arrays(self) -> Arrays:
+        raise NotImplementedError
+
+    def _saved_values(self) -> dict[str, Any]:
+        return {}
+
+    def _restore(self, arrays: Arrays, meta: Any) -> None:
+        raise NotImplementedError
+
+    history_: list[Record]
+    config_: Any
+    cluster_centers_: np.ndarray
+
+    def __sklearn_tags__(self) -> Any:
+        """scikit-learn's description: embeddings are float32 whatever comes in."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.cluster_centers_.shape[1])
+
+    @property
+    def _is_repeatable(self) -> bool:
+        return isinstance(self.random_state, numbers.Integral)
+
+    def _checked(self, X: Any) -> tuple[np.ndarray, BaseEstimator]:
+        """The rows of `fit`, and their features' number and names for `_adopt_features`.
+
+        `self` stays as it is until a fit has ended well.
+        """
+        check_n_clusters(self.n_clusters)
+        seen = BaseEstimator()
+        return check_matrix(seen, X, min_rows=self.n_clusters, reset=True), seen
+
+    def _adopt_features(self, seen: BaseEstimator) -> None:
+        self.__dict__.pop("feature_names_in_", None)
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(seen, name):
+                setattr(self, name, getattr(seen, name))
+
+    def _keeper(
+        self,
+        path: str | os.PathLike[str] | None,
+        every_seconds: float,
+        trainer: Any,
+        identity: dict[str, Any],
+    ) -> FitCheckpoint | None:
+        """A checkpoint that only this run can go on from; None without a path."""
+        if path is None:
+            return None
+        if not self._is_repeatable:
+            raise InputError(
+                "A run with a checkpoint needs a whole number as `random_state`, so that it can be "
+                "begun again. Received none."
+            )
+        identity = {
+            "n_clusters": int(self.n_clusters),
+            "preset": presets.to_dict(trainer.config),
+            **identity,
+        }
+        return FitCheckpoint(path, identity, trainer.state, trainer.set_state, every_seconds)
+
+
+def digest(*arrays: np.ndarray) -> str:
+    """SHA-256 of the arrays' bytes."""
+    value = hashlib.sha256()
+    for array in arrays:
+        value.update(array.tobytes())
+    return value.hexdigest()
+
+
+def numbered(prefix: str, arrays: list[np.ndarray]) -> Arrays:
+    """A list as named arrays, for `unnumbered` to take apart."""
+    return {f"{prefix}/{i}": array for i, array in enumerate(arrays)}
+
+
+def unnumbered(prefix: str, arrays: Arrays) -> list[np.ndarray]:
+    """The list that `numbered` named."""
+    count = sum(name.startswith(f"{prefix}/") for name in arrays)
+    return [arrays[f"{prefix}/{i}"] for i in range(count)]

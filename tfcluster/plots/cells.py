@@ -1,0 +1,156 @@
+"""How rows are drawn: images and pen strokes in a grid of cells, tables as lines of a heat map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tfcluster.errors import InputError
+from tfcluster.plots.figure import INK, PALETTE, colorbar, new_figure
+
+MAX_PROFILE_FEATURES = 64
+MAX_DEVIATIONS = 3.0  # a single row far out would pale all others
+
+
+class Picture(Protocol):
+    """How a row is drawn; `tfcluster.data_files.Picture` is one."""
+
+    @property
+    def kind(self) -> str:
+        """Either "image" or "strokes"."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """What a row is reshaped to."""
+
+
+def picture_grid(
+    lines: Sequence[np.ndarray],
+    names: Sequence[str],
+    picture: Picture,
+    *,
+    columns: int = 0,
+    tops: Sequence[float] | None = None,
+    one_scale: bool = True,
+) -> tuple[Figure, Axes]:
+    """Draws lines of pictures, one cell a unit of the axes.
+
+    Args:
+      lines: `(pictures, features)` each, or with the picture's shape; may be empty.
+      names: What stands at the left of each line.
+      picture: Kind and shape.
+      columns: Cells a line, at least as many as are filled.
+      tops: Where each line begins, downwards; one after another if None.
+      one_scale: Whether pen strokes keep place and size; otherwise each fills its cell.
+        Images always share one scale of grey.
+
+    Raises:
+      InputError: If `picture` is of no known kind or does not fit.
+    """
+    if picture.kind not in ("image", "strokes"):
+        raise InputError(
+            f'`picture.kind` must be "image" or "strokes". Received: {picture.kind!r}. '
+            "Pass None for tables."
+        )
+    columns = max(columns, *map(len, lines), 1)
+    starts = np.arange(len(lines)) if tops is None else np.asarray(tops)
+    height = starts[-1] + 1
+    figure = new_figure(2 + 0.62 * columns, 0.9 + 0.62 * height, least=(4.5, 2.4))
+    ax = figure.subplots()
+    ax.set(xlim=(0, columns), ylim=(height, 0), xticks=[], aspect="equal")
+    filled = {t: _shaped(line, picture) for t, line in zip(starts, lines, strict=True) if len(line)}
+    if picture.kind == "image":
+        _draw_images(ax, filled)
+    else:
+        _draw_strokes(ax, filled, one_scale)
+    ax.set_yticks(starts + 0.5, names)
+    return figure, ax
+
+
+def profile_grid(
+    bands: np.ndarray, names: Sequence[str], features: np.ndarray
+) -> tuple[Figure, Axes]:
+    """Draws a heat map with a line a row, its bands apart if they have several.
+
+    Args:
+      bands: `(bands, lines, features)`, in standard deviations; lines of NaN stay white.
+      names: What stands at the left of each band.
+      features: The columns to draw.
+    """
+    n_lines = bands.shape[1]
+    gap = int(n_lines > 1)
+    apart = np.pad(bands[:, :, features], [(0, 0), (0, gap), (0, 0)], constant_values=np.nan)
+    sheet = np.concatenate(apart)[: -gap or None]
+    height = max(0.32 / n_lines, 0.09) * len(sheet)
+    figure = new_figure(3 + 0.22 * len(features), 1.6 + height, least=(6, 2.4))
+    ax = figure.subplots()
+    most = np.nanmax(np.abs(sheet)) or 1.0
+    limit = min(most, MAX_DEVIATIONS)
+    image = ax.imshow(
+        sheet, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest"
+    )
+    cut = f",\ncut at ±{limit:g}" if limit < most else ""
+    colorbar(figure, image, ax, f"standard deviations from the mean of all rows{cut}")
+    ax.set_yticks(np.arange(len(bands)) * (n_lines + gap) + (n_lines - 1) / 2, names)
+    ax.set_xticks(range(len(features)), features, rotation=90 if len(features) > 20 else 0)
+    ax.set_xlabel("feature (column of the input)")
+    return figure, ax
+
+
+def standardised(rows: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """Rows in standard deviations from the mean, both of the columns of `by`."""
+    spread = by.std(axis=0)
+    return (rows - by.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+
+
+def most_different(rows: np.ndarray) -> np.ndarray:
+    """The `MAX_PROFILE_FEATURES` columns in which rows lie furthest apart, in order."""
+    apart = np.nanmax(rows, axis=0) - np.nanmin(rows, axis=0)
+    return np.sort(np.argsort(-apart, kind="stable")[:MAX_PROFILE_FEATURES])
+
+
+def shown_of(features: np.ndarray, n_features: int) -> str:
+    """The end of a title that says which features are left out, if any."""
+    some = f": {len(features)} of {n_features:,} features, those that differ most"
+    return some if len(features) < n_features else ""
+
+
+def _shaped(rows: np.ndarray, picture: Picture) -> np.ndarray:
+    shape = (-1, 2) if picture.kind == "strokes" else tuple(picture.shape)
+    try:
+        return rows.reshape(len(rows), *shape)
+    except ValueError as error:
+        raise InputError(
+            f"`picture.shape` must hold one row. Received {tuple(picture.shape)} for rows of "
+            f"{rows[0].size} values. Pass picture=None to draw a table."
+        ) from error
+
+
+def _draw_images(ax: Axes, lines: dict[float, np.ndarray]) -> None:
+    """Draws each line as one sheet, a pixel of white between its images and below them."""
+    drawn = np.concatenate(list(lines.values()))
+    low, spread = drawn.min(), np.ptp(drawn) or 1.0
+    height, width = drawn.shape[1:3]
+    for top, images in lines.items():
+        tiles = ((images - low) / spread).reshape(len(images), height, width, -1)
+        tiles = np.pad(tiles, [(0, 0), (0, 1), (0, 1), (0, 0)], constant_values=1.0)
+        sheet = tiles.swapaxes(0, 1).reshape(height + 1, len(images) * (width + 1), -1)
+        ax.imshow(sheet, cmap="gray", vmin=0, vmax=1, extent=(0, len(images), top + 1, top))
+    ax.set_aspect(height / width)
+
+
+def _draw_strokes(ax: Axes, lines: dict[float, np.ndarray], one_scale: bool) -> None:
+    """Draws each row as the path of a pen, its start marked."""
+    everything = np.concatenate([strokes.reshape(-1, 2) for strokes in lines.values()])
+    for top, strokes in lines.items():
+        for j, points in enumerate(strokes):
+            frame = everything if one_scale else points
+            low, high = frame.min(axis=0), frame.max(axis=0)
+            x, y = 0.8 * ((points - (low + high) / 2) / ((high - low).max() or 1.0)).T
+            x, y = x + j + 0.5, top + 0.5 - y
+            ax.plot(x, y, color=INK, linewidth=1.3, solid_joinstyle="round")
+            ax.plot(x[0], y[0], "o", color=PALETTE[6], markersize=3.5)
