@@ -61,8 +61,11 @@ def test_public_names():
 
     expected = {
         "DEC",
+        "ClusterGAN",
         "ClusteringLayer",
         "InputError",
+        "gan_losses",
+        "gan_networks",
         "load_data",
         "metrics",
         "target_distribution",

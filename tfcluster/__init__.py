@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 if TYPE_CHECKING:
+    from tfcluster.clustergan import ClusterGAN as ClusterGAN
     from tfcluster.data import load_data as load_data
     from tfcluster.dec import DEC as DEC
     from tfcluster.errors import InputError as InputError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tfcluster.self_training import target_distribution as target_distribution
 
 _HOMES = {
+    "ClusterGAN": "tfcluster.clustergan",
     "DEC": "tfcluster.dec",
     "ClusteringLayer": "tfcluster.layers",
     "InputError": "tfcluster.errors",
@@ -27,14 +29,26 @@ _HOMES = {
     "target_distribution": "tfcluster.self_training",
 }
 
-__all__ = ["DEC", "ClusteringLayer", "InputError", "load_data", "metrics", "target_distribution"]
+_MODULES = ("gan_losses", "gan_networks", "metrics")
+
+__all__ = [
+    "DEC",
+    "ClusterGAN",
+    "ClusteringLayer",
+    "InputError",
+    "gan_losses",
+    "gan_networks",
+    "load_data",
+    "metrics",
+    "target_distribution",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
-    if name == "metrics":
-        return importlib.import_module("tfcluster.metrics")
+    if name in _MODULES:
+        return importlib.import_module(f"tfcluster.{name}")
     raise AttributeError(f"module 'tfcluster' has no attribute {name!r}")
 
 

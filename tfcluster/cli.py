@@ -32,12 +32,29 @@ app.add_typer(train, name="train")
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show TensorFlow's log.")]
 
 
+Out = Annotated[Path, typer.Option(help="Folder for the results; new or empty.")]
+DataSet = Annotated[str, typer.Option(help="Name of a data set, or a .npz, .npy or .csv file.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random.")]
+Threads = Annotated[
+    Optional[int],
+    typer.Option(min=1, help="Operations run side by side. [default: cores, at most 2]"),
+]
+CheckpointSeconds = Annotated[
+    float, typer.Option(min=0, help="Least time between two checkpoints.")
+]
+Resume = Annotated[bool, typer.Option(help="Go on with the run in --out.")]
+
+
+def _overrides(example: str) -> Any:
+    return typer.Option(
+        "--set", metavar="FIELD=VALUE", help=f"Change a field of the preset, as {example}."
+    )
+
+
 @train.command("dec")
 def train_dec(
-    out: Annotated[Path, typer.Option(help="Folder for the results; new or empty.")],
-    dataset: Annotated[
-        str, typer.Option(help="Name of a data set, or a .npz, .npy or .csv file.")
-    ] = "digits",
+    out: Out,
+    dataset: DataSet = "digits",
     preset: Annotated[
         str, typer.Option(help="Protocol: keras, paper, or one for a data set as keras:mnist.")
     ] = "keras",
@@ -45,34 +62,24 @@ def train_dec(
         Optional[str],
         typer.Option(help="Number of clusters, or a range to compare, as 2:15. [default: classes]"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random.")] = 0,
-    threads: Annotated[
-        Optional[int],
-        typer.Option(min=1, help="Operations run side by side. [default: cores, at most 2]"),
-    ] = None,
+    seed: Seed = 0,
+    threads: Threads = None,
     set_: Annotated[
-        Optional[list[str]],
-        typer.Option(
-            "--set",
-            metavar="FIELD=VALUE",
-            help="Change a field of the preset, as max_steps=2000 or pretraining.epochs=20.",
-        ),
+        Optional[list[str]], _overrides("max_steps=2000 or pretraining.epochs=20")
     ] = None,
     pretrained: Annotated[
         Optional[Path], typer.Option(help="DEC-keras' ae_weights.h5, instead of pretraining.")
     ] = None,
-    checkpoint_seconds: Annotated[
-        float, typer.Option(min=0, help="Least time between two checkpoints.")
-    ] = 60.0,
-    resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+    checkpoint_seconds: CheckpointSeconds = 60.0,
+    resume: Resume = False,
     verbose: Verbose = False,
 ) -> None:
     """Train Deep Embedded Clustering and compare it with k-means and AE + k-means."""
     _show_tensorflow_log(verbose)
-    from tfcluster.train import TrainOptions
-    from tfcluster.train import train_dec as run
+    from tfcluster.commands.train_dec import DECOptions
+    from tfcluster.commands.train_dec import train_dec as run
 
-    options = TrainOptions(
+    options = DECOptions(
         dataset=dataset,
         preset=preset,
         n_clusters=n_clusters,
@@ -80,6 +87,51 @@ def train_dec(
         threads=threads or 0,
         overrides=_assignments(set_ or []),
         pretrained=None if pretrained is None else str(pretrained),
+    )
+    run(options, out, resume=resume, checkpoint_seconds=checkpoint_seconds, console=Console())
+
+
+@train.command("clustergan")
+def train_clustergan(
+    out: Out,
+    dataset: DataSet = "digits",
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="Protocol: a data set's name, gene (rows of any width), or auto: the data set's."
+        ),
+    ] = "auto",
+    n_clusters: Annotated[
+        Optional[str], typer.Option(help="Number of clusters. [default: classes]")
+    ] = None,
+    seed: Seed = 0,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Models to train, with seeds from --seed on.")
+    ] = 1,
+    probe_every: Annotated[
+        Optional[int],
+        typer.Option(min=1, help="Steps between two validation scores. [default: 50 in all]"),
+    ] = None,
+    threads: Threads = None,
+    set_: Annotated[Optional[list[str]], _overrides("steps=20000 or precision=bfloat16")] = None,
+    checkpoint_seconds: CheckpointSeconds = 180.0,
+    resume: Resume = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train ClusterGAN and compare its decoders with k-means."""
+    _show_tensorflow_log(verbose)
+    from tfcluster.commands.train_clustergan import GANOptions
+    from tfcluster.commands.train_clustergan import train_clustergan as run
+
+    options = GANOptions(
+        dataset=dataset,
+        preset=preset,
+        n_clusters=n_clusters,
+        seed=seed,
+        trials=trials,
+        probe_every=probe_every or 0,
+        threads=threads or 0,
+        overrides=_assignments(set_ or []),
     )
     run(options, out, resume=resume, checkpoint_seconds=checkpoint_seconds, console=Console())
 
@@ -95,7 +147,7 @@ def predict(
 ) -> None:
     """Label new rows with a trained model."""
     _show_tensorflow_log(verbose)
-    from tfcluster.predict import predict_file
+    from tfcluster.commands.predict import predict_file
 
     table = predict_file(run, file)
     if out is None:

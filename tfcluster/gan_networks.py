@@ -47,11 +47,7 @@ def build_networks(n_features: int, n_clusters: int, config: GANConfig, seed: in
     Raises:
       InputError: If the image networks are asked for rows that are no 28 x 28 images.
     """
-    if config.networks == "image" and n_features != 784:
-        raise InputError(
-            f"The image networks are for 28 x 28 images, 784 features. Received: {n_features}. "
-            'Use networks="gene" or networks="pendigits" for other rows.'
-        )
+    check_width(n_features, config)
     n_latent = config.n_noise + n_clusters
     make = _Layers(config.precision, seed)
     generator, critic, encoder = _BUILDERS[config.networks](n_features, n_latent, make)
@@ -60,6 +56,15 @@ def build_networks(n_features: int, n_clusters: int, config: GANConfig, seed: in
         make.model("critic", n_features, critic),
         make.model("encoder", n_features, encoder),
     )
+
+
+def check_width(n_features: int, config: GANConfig) -> None:
+    """Raises `InputError` if the networks are not for rows of this width."""
+    if config.networks == "image" and n_features != 784:
+        raise InputError(
+            f"The image networks are for 28 x 28 images, 784 features. Received: {n_features}. "
+            'Use networks="gene" or networks="pendigits" for other rows.'
+        )
 
 
 class _Layers:

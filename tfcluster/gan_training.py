@@ -14,13 +14,14 @@ import tensorflow as tf
 
 from tfcluster.adversarial import critic_step, generator_step, sample_latent
 from tfcluster.checkpoint import Arrays
+from tfcluster.gan_inference import Inference
 from tfcluster.gan_networks import Networks, build_networks
 from tfcluster.optimizers import build_optimizer
 from tfcluster.presets import GANConfig
 from tfcluster.training import STEPS_PER_CALL, Phase, Record
 
 Probe = Callable[[Callable[[np.ndarray], np.ndarray]], Mapping[str, float]]
-"""Given the encoder as it is by then, as `GANTrainer.encode`, returns numbers for the record."""
+"""Given `Inference.encode` with the weights as they are by then, returns numbers for the record."""
 
 _IMAGE_STEPS_PER_CALL = 10
 
@@ -63,6 +64,7 @@ class GANTrainer:
 
     Attributes:
       networks: Generator, critic, encoder.
+      inference: Applies them to rows.
     """
 
     def __init__(self, n_features: int, n_clusters: int, config: GANConfig) -> None:
@@ -74,10 +76,10 @@ class GANTrainer:
         self._other_optimizer = build_optimizer(
             config.optimizer, [*generator.trainable_variables, *encoder.trainable_variables]
         )
+        self.inference = Inference(self.networks, n_clusters, config)
         self._loop = tf.function(self._iterations)
         self._critic = tf.function(self._critic_step)
         self._generator = tf.function(self._generator_step)
-        self._encode = tf.function(self._encode_batches, reduce_retracing=True)
 
     def reset(self, seed: int) -> None:
         """Sets the weights fresh networks with this seed would start from."""
@@ -99,21 +101,6 @@ class GANTrainer:
         for network in self.networks:
             network.set_weights([state[f"{network.name}/{i}"] for i in range(len(network.weights))])
 
-    def encode(self, x: np.ndarray | tf.Tensor) -> np.ndarray:
-        """Codes of rows, in batches as in training.
-
-        Where the encoder normalises over its batch, a row's code depends on the rows it comes
-        with: batches are taken in order, and generated rows, always the same ones, fill the last.
-
-        Args:
-          x: `(rows, n_features)`.
-
-        Returns:
-          `(rows, n_noise + n_clusters)`: z_n, then the softmax of z_c.
-        """
-        codes: np.ndarray = self._encode(tf.convert_to_tensor(x)).numpy()
-        return codes
-
     def phases(
         self, x: tf.Tensor, seed: int, probe: Probe | None = None, probe_every: int = 1
     ) -> list[Phase]:
@@ -131,22 +118,22 @@ class GANTrainer:
         iterate = self._one_by_one if is_image else self._loop
 
         def run(start: int) -> Iterator[Record]:
-            first = start
-            while first < self.config.steps:
-                count = min(chunk, self.config.steps - first)
+            step = start
+            while step < self.config.steps:
+                last = min(step + chunk, self.config.steps)
                 if probe:
-                    count = min(count, probe_every - first % probe_every)
-                numbers = tf.range(first, first + count, dtype=tf.int64)
+                    last = min(last, step + probe_every - step % probe_every)
+                numbers = tf.range(step, last, dtype=tf.int64)
                 critic_losses, losses = iterate(x, tf.constant(seed), numbers)
-                first += count
+                step = last
                 record: Record = {
                     "phase": "adversarial",
-                    "step": first,
+                    "step": step,
                     "loss": float(np.mean(losses)),
                     "critic_loss": float(np.mean(critic_losses)),
                 }
-                if probe and first % probe_every == 0:
-                    record |= probe(self.encode)
+                if probe and (step % probe_every == 0 or step == self.config.steps):
+                    record |= probe(self.inference.encode)
                 yield record
 
         optimizers = [self._critic_optimizer, self._other_optimizer]
@@ -165,21 +152,6 @@ class GANTrainer:
             critic_losses = critic_losses.write(k, critic_loss)
             losses = losses.write(k, self._generator_step(seed, numbers[k]))
         return critic_losses.stack(), losses.stack()
-
-    def _encode_batches(self, x: tf.Tensor) -> tf.Tensor:
-        config, size = self.config, self.config.batch_size
-        z = sample_latent(size, self.n_clusters, config, tf.constant([0, 0]))
-        rows = tf.concat([x, self.networks.generator(z)], axis=0)
-
-        def code(start: tf.Tensor) -> tf.Tensor:
-            batch = tf.ensure_shape(rows[start : start + size], (size, x.shape[1]))
-            noise, logits = tf.split(self.networks.encoder(batch), [config.n_noise, -1], axis=1)
-            return tf.concat([noise, tf.nn.softmax(logits)], axis=1)
-
-        spec = tf.TensorSpec((size, config.n_noise + self.n_clusters))
-        starts = tf.range(0, tf.shape(x)[0], size)
-        codes = tf.map_fn(code, starts, fn_output_signature=spec, parallel_iterations=2)
-        return tf.reshape(codes, (-1, spec.shape[1]))[: tf.shape(x)[0]]
 
     def _one_by_one(
         self, x: tf.Tensor, seed: tf.Tensor, numbers: tf.Tensor

@@ -15,7 +15,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from tfcluster.errors import InputError, unknown_name
@@ -271,27 +271,6 @@ DEC_PRESETS: Mapping[str, DECConfig] = types.MappingProxyType(
 )
 
 
-def dec_config(preset: str | DECConfig, dataset: str | None = None) -> DECConfig:
-    """The configuration a preset names.
-
-    Args:
-      preset: `"keras"`, `"paper"`, `"keras:mnist"`, ... or a configuration, returned as it is.
-      dataset: Name of a data set; a protocol named alone becomes its own form for that data
-        set where the original has one.
-
-    Raises:
-      InputError: If there is no such preset.
-    """
-    if isinstance(preset, DECConfig):
-        return preset
-    if not isinstance(preset, str):
-        raise InputError(f"`preset` must be a name or a DECConfig. Received: {preset!r}.")
-    for name in (f"{preset}:{dataset}", preset):
-        if name in DEC_PRESETS:
-            return DEC_PRESETS[name]
-    raise unknown_name("preset", preset, DEC_PRESETS)
-
-
 @dataclasses.dataclass(frozen=True)
 class GANConfig:
     """Hyperparameters of ClusterGAN.
@@ -351,8 +330,55 @@ GAN_PRESETS: Mapping[str, GANConfig] = types.MappingProxyType(
         "fashion5": _GAN_FASHION,
         "10x_73k": GANConfig(steps=100_000),
         "pendigits": GANConfig(networks="pendigits", n_noise=5),
+        # Not the authors': 8 x 8 digits as they treat Pendigits, which are digits of 8 points.
+        "digits": GANConfig(networks="pendigits", n_noise=5, steps=50_000),
+        "synthetic": GANConfig(networks="pendigits", n_noise=5, steps=50_000),
+        "gene": GANConfig(steps=100_000),
     }
 )
+
+
+def dec_config(preset: str | DECConfig, dataset: str | None = None) -> DECConfig:
+    """The configuration of DEC a preset names.
+
+    Args:
+      preset: `"keras"`, `"paper"`, `"keras:mnist"`, ... or a configuration, returned as it is.
+      dataset: Name of a data set; a protocol named alone becomes its own form for that data
+        set where the original has one.
+
+    Raises:
+      InputError: If there is no such preset.
+    """
+    names = [f"{preset}:{dataset}", preset]
+    config: DECConfig = _config(preset, names, DEC_PRESETS, DECConfig)
+    return config
+
+
+def gan_config(preset: str | GANConfig, dataset: str | None = None) -> GANConfig:
+    """The configuration of ClusterGAN a preset names.
+
+    Args:
+      preset: `"mnist"`, `"pendigits"`, ...; `"auto"` for that of the data set, or else `"gene"`,
+        which takes rows of any width; or a configuration, returned as it is.
+      dataset: Name of a data set.
+
+    Raises:
+      InputError: If there is no such preset.
+    """
+    names: list[Any] = [dataset, "gene"] if preset == "auto" else [preset]
+    config: GANConfig = _config(preset, names, GAN_PRESETS, GANConfig)
+    return config
+
+
+def _config(preset: Any, names: Sequence[Any], known: Mapping[str, Any], kind: type) -> Any:
+    if isinstance(preset, kind):
+        return preset
+    if not isinstance(preset, str):
+        raise InputError(f"`preset` must be a name or a {kind.__name__}. Received: {preset!r}.")
+    for name in names:
+        if name in known:
+            return known[name]
+    raise unknown_name("preset", preset, known)
 
 
 _KINDS = {kind.__name__: kind for kind in (SGD, Adam, EndToEnd, LayerWise, DECConfig, GANConfig)}

@@ -88,6 +88,10 @@ def _numbers(record: Record) -> str:
     parts = []
     if "loss" in record:
         parts.append(f"loss {record['loss']:.5f}")
+    if "critic_loss" in record:
+        parts.append(f"critic {record['critic_loss']:.5f}")
+    if "purity" in record:
+        parts.append(f"purity {record['purity']:.3f}")
     if "changed" in record:
         parts.append(f"labels changed {100 * record['changed']:.2f} %")
         parts.append(f"{record['clusters_used']} clusters in use")

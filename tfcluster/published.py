@@ -58,8 +58,8 @@ DEC: Mapping[tuple[str, str], Mapping[str, Scores]] = types.MappingProxyType(
 )
 """(protocol, data set) to method to scores."""
 
-MEAN_OF_TEN = "ClusterGAN (authors' code, mean of 10)"
-BEST_OF_FIVE = "ClusterGAN (paper, best of 5)"
+MEAN_OF_TEN = "authors' code, mean of 10"
+BEST_OF_FIVE = "paper, best of 5"
 
 CLUSTERGAN: Mapping[str, Mapping[str, Scores]] = types.MappingProxyType(
     {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -86,6 +87,26 @@ def print_cluster_numbers(console: Console, rows: Sequence[Mapping[str, Any]]) -
     if defined:
         best = max(defined, key=lambda row: row["silhouette"])
         console.print(f"The silhouette is best at {best['n_clusters']} clusters.")
+
+
+def print_trials(console: Console, lines: Sequence[Mapping[str, Any]], selected_by: str) -> None:
+    """Prints a row per trial, then mean and standard deviation, and says which is kept.
+
+    Args:
+      console: Where to.
+      lines: Each with `seed`, `selection` and scores.
+      selected_by: What `selection` is.
+    """
+    rows = [(str(line["seed"]), line) for line in lines]
+    for title, statistic in (("mean", statistics.mean), ("sd", statistics.stdev)):
+        values = {key: statistic([line[key] for line in lines]) for key in lines[0]}
+        rows.append((title, values))
+    console.print(_table("seed", rows))
+    best = max(lines, key=lambda line: line["selection"])
+    console.print(
+        f"Seed {best['seed']} is kept: the best of {len(lines)} by {selected_by} "
+        f"({best['selection']:.3f})."
+    )
 
 
 def _table(first: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:

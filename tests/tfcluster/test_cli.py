@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.tfcluster.helpers import blobs
-from tfcluster import DEC, cli
+from tfcluster import DEC, ClusterGAN, cli
 
 COMMAND = [sys.executable, "-m", "tfcluster.cli"]
 TINY = ["--set", "dims=[16,4]", "--set", "max_steps=60", "--set", "kmeans_restarts=2"]
@@ -162,6 +162,99 @@ def test_interrupt_keeps_the_run(tmp_path):
     assert "seed was 0, now 1" in " ".join(other.stderr.split())
 
 
+GAN_QUICK = ["--set", "steps=120", "--set", "batch_size=16", "--probe-every", "60"]
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gan")
+    words = ("train", "clustergan", "--out", "run", *GAN_QUICK, "--trials", "2")
+    result = tfcluster(*words, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    return folder, words, result
+
+
+def test_clustergan_prints_the_comparison(generated):
+    _, _, result = generated
+    for word in ("k-means", "ClusterGAN", "argmax of z_c", "back-propagation", "is kept: the best"):
+        assert word in result.stdout
+    assert result.stderr == ""
+
+
+def test_clustergan_run_folder(generated):
+    folder, _, _ = generated
+    names = {path.name for path in (folder / "run").iterdir()}
+    assert names == {"config.json", "model.npz", "result.json", "seed_0", "seed_1", "trials.png"}
+    assert {path.name for path in (folder / "run" / "seed_1").iterdir()} == {
+        "checkpoint.npz", "config.json", "confusion.png", "critic.keras", "curves.png",
+        "embedding.png", "encoder.keras", "events", "generator.keras", "interpolation.png",
+        "labels.csv", "metrics.jsonl", "model.npz", "reconstructions.png", "result.json",
+        "samples.png",
+    }  # fmt: skip
+    lines = (folder / "run" / "seed_0" / "metrics.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [record["step"] for record in records] == [60, 120]
+    assert {"loss", "critic_loss", "purity", "nmi", "ari", "argmax_purity"} <= records[0].keys()
+    result = json.loads((folder / "run" / "result.json").read_text())
+    assert [line["seed"] for line in result["trials"]] == [0, 1]
+    best = max(result["trials"], key=lambda line: line["selection"])
+    assert best["selection"] == result["selection"]
+    purities = [line["purity"] for line in result["trials"]]
+    assert result["summary"]["purity"][0] == pytest.approx(np.mean(purities))
+    assert result["summary"]["purity"][1] == pytest.approx(np.std(purities, ddof=1))
+
+
+def test_clustergan_keeps_the_best_trial(generated, digits):
+    folder, _, _ = generated
+    result = json.loads((folder / "run" / "result.json").read_text())
+    best = max(result["trials"], key=lambda line: line["selection"])["seed"]
+    model = ClusterGAN.load(folder / "run" / "model.npz")
+    assert model.random_state == best
+    np.save(folder / "new.npy", digits[0])
+    labels = tfcluster("predict", "run", "new.npy", cwd=folder).stdout
+    assert labels == (folder / "run" / f"seed_{best}" / "labels.csv").read_text()
+
+
+def test_clustergan_without_labels(tmp_path):
+    X, _ = blobs()
+    np.save(tmp_path / "x.npy", X)
+    words = ("train", "clustergan", "--dataset", "x.npy", "--n-clusters", "3", *GAN_QUICK)
+    result = tfcluster(*words, "--trials", "2", "--out", "run", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "by silhouette in the input space" in " ".join(result.stdout.split())
+    lines = json.loads((tmp_path / "run" / "result.json").read_text())["trials"]
+    assert all(line["selection"] == pytest.approx(line["silhouette"]) for line in lines)
+
+
+def test_killed_clustergan_resumes_to_the_same_bits(tmp_path):
+    np.save(tmp_path / "x.npy", blobs()[0])
+    words = ["train", "clustergan", "--dataset", "x.npy", "--n-clusters", "3"]
+    words += ["--preset", "pendigits", "--set", "steps=1000", "--probe-every", "20"]
+    whole = tfcluster(*words, "--out", "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    process = subprocess.Popen(
+        [*COMMAND, *words, "--out", "killed", "--checkpoint-seconds", "0"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+    )
+    lines = tmp_path / "killed" / "metrics.jsonl"
+    while not (lines.exists() and len(lines.read_text().splitlines()) > 12):
+        assert process.poll() is None, "the run ended before it was killed"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "model.npz").exists()
+    resumed = tfcluster(*words, "--out", "killed", "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    with (
+        np.load(tmp_path / "whole" / "model.npz") as a,
+        np.load(tmp_path / "killed" / "model.npz") as b,
+    ):
+        assert a.files == b.files
+        for name in set(a.files) - {"__meta__"}:
+            np.testing.assert_array_equal(a[name], b[name])
+
+
 def bad_files(folder):
     X, _ = blobs()
     np.save(folder / "nan.npy", np.where(X > 0.7, np.nan, X))
@@ -170,6 +263,7 @@ def bad_files(folder):
     np.save(folder / "rank1.npy", X[0])
     np.save(folder / "norows.npy", X[:0])
     np.save(folder / "few.npy", X[:3])
+    np.save(folder / "wide.npy", 9 * X)
     (folder / "one_class.csv").write_text("a,b,label\n1,2,x\n3,4,x\n5,7,x\n")
     with h5py.File(folder / "plain.h5", "w") as file:
         file["numbers"] = [1, 2]
@@ -189,6 +283,7 @@ def bad(tmp_path_factory):
 
 
 TRAIN = ["train", "dec", "--out", "run", *QUICK]
+GAN = ["train", "clustergan", "--out", "run", *GAN_QUICK]
 MISTAKES = {
     "nan": ([*TRAIN, "--dataset", "nan.npy", "--n-clusters", "5"], "NaN"),
     "infinite": ([*TRAIN, "--dataset", "inf.npy", "--n-clusters", "5"], "infinity"),
@@ -217,6 +312,16 @@ MISTAKES = {
     "no run": (["train", "dec", "--out", "run", "--resume"], "holds no run"),
     "taken": (["train", "dec", "--out", "taken"], "not empty"),
     "not writable": (["train", "dec", "--out", "nan.npy/run"], "Cannot write"),
+    "gan range": ([*GAN, "--n-clusters", "2:4"], "no range"),
+    "gan preset": ([*GAN, "--preset", "pendigit"], "Did you mean 'pendigits'"),
+    "gan field": ([*GAN, "--set", "step=3"], "Did you mean 'steps'"),
+    "gan precision": ([*GAN, "--set", "precision=half"], "float32 or bfloat16"),
+    "gan image": ([*GAN, "--preset", "mnist"], "28 x 28"),
+    "gan batch": ([*GAN, "--set", "batch_size=2000"], "n_samples=1797 should be >= batch_size"),
+    "gan scale": (
+        [*GAN, "--dataset", "wide.npy", "--n-clusters", "2", "--preset", "pendigits"], "in [0, 1]"
+    ),
+    "gan NaN": ([*GAN, "--dataset", "nan.npy", "--n-clusters", "5"], "NaN"),
     "predict nothing": (["predict", "run", "nan.npy"], "holds no run"),
 }  # fmt: skip
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
+from tfcluster.checkpoint import load_arrays
+from tfcluster.clustergan import ClusterGAN
 from tfcluster.data import load_data
 from tfcluster.dec import DEC
 from tfcluster.errors import InputError
@@ -18,7 +22,8 @@ def predict_file(run: Path, file: str) -> str:
       file: What `load_data` takes.
 
     Returns:
-      CSV text: row, label, and q of the label.
+      CSV text: row, label, and how sure the model is: q of the label (DEC), or the largest entry
+      of z_c (ClusterGAN).
 
     Raises:
       InputError: If the run is not finished, or the rows are not like those it was trained on.
@@ -30,6 +35,15 @@ def predict_file(run: Path, file: str) -> str:
             f"{run} is not finished, or compares numbers of clusters. Finish it by --resume, or "
             "train one number of clusters."
         )
-    q = DEC.load(model).soft_assign(load_data(file).X)
-    labels = q.argmax(axis=1)
-    return label_table(zip(range(len(q)), labels.tolist(), q.max(axis=1).tolist(), strict=True))
+    X = load_data(file).X
+    labels, confidence = _labelled(model, X)
+    return label_table(zip(range(len(X)), labels.tolist(), confidence.tolist(), strict=True))
+
+
+def _labelled(model: Path, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if load_arrays(model)[1].get("estimator") == ClusterGAN.kind:
+        gan = ClusterGAN.load(model)
+        z_c = gan.transform(X)[:, gan.config_.n_noise :]
+        return gan.predict(X), z_c.max(axis=1)
+    q = DEC.load(model).soft_assign(X)
+    return q.argmax(axis=1), q.max(axis=1)
