@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -22,6 +24,11 @@ def record(run: Path, note: str | None = None) -> Path:
     result = json.loads((run / "result.json").read_text())
     if note:
         result["note"] = note
+    return append(result)
+
+
+def append(result: Mapping[str, Any]) -> Path:
+    """Adds one line to the file of its algorithm, and returns the file."""
     target = RESULTS / f"{result['algorithm']}.jsonl"
     target.parent.mkdir(exist_ok=True)
     with target.open("a") as file:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,48 @@ from benchmarks.record import RESULTS
 from tfcluster import published
 
 README = Path(__file__).parents[1] / "README.md"
-BEGIN, END = "<!-- results -->\n", "<!-- /results -->\n"
-METHODS = ("k-means", "AE + k-means", "DEC")
 
 Result = Mapping[str, Any]
+Published = Callable[[str, str], Mapping[str, Mapping[str, float]]]
+
+
+def _published_gan(preset: str, dataset: str) -> Mapping[str, Mapping[str, float]]:
+    lines = published.clustergan_lines(dataset) if preset in ("auto", dataset) else {}
+    mean = lines.get(published.MEAN_OF_TEN, lines.get(published.BEST_OF_FIVE))
+    return {} if mean is None else {"ClusterGAN": mean}
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """One table of the README.
+
+    Attributes:
+      file: Of its result lines, without `.jsonl`; the markers in the README bear its name.
+      methods: Its rows.
+      names: Its scores.
+      published: Protocol and data set to method to the scores the originals published.
+    """
+
+    file: str
+    methods: Sequence[str]
+    names: Sequence[str]
+    published: Published
+
+    @property
+    def markers(self) -> tuple[str, str]:
+        """What stands before and after it in the README."""
+        return f"<!-- results: {self.file} -->\n", f"<!-- /results: {self.file} -->\n"
+
+
+DEC = Table(
+    "dec", ("k-means", "AE + k-means", "DEC"), ("accuracy", "nmi", "ari"), published.dec_lines
+)
+CLUSTERGAN = Table(
+    "clustergan",
+    ("k-means", "ClusterGAN", "argmax of z_c", "back-propagation"),
+    ("purity", "nmi", "ari"),
+    _published_gan,
+)
 
 
 def read_results(name: str) -> list[Result]:
@@ -24,11 +63,12 @@ def read_results(name: str) -> list[Result]:
     return [json.loads(line) for line in (RESULTS / f"{name}.jsonl").read_text().splitlines()]
 
 
-def results_table(results: Iterable[Result]) -> str:
-    """ACC / NMI / ARI of every protocol and data set, published and ours, as Markdown.
+def results_table(results: Iterable[Result], table: Table = DEC) -> str:
+    """The scores of every protocol and data set, published and ours, as Markdown.
 
     Args:
-      results: Lines of `dec.jsonl`; several seeds of one protocol become mean and deviation.
+      results: Lines of the table's file; several seeds of one protocol become mean and deviation.
+      table: What to show.
     """
     lines = [
         "| data | preset | method | published | ours | seeds | seconds |",
@@ -36,17 +76,17 @@ def results_table(results: Iterable[Result]) -> str:
     ]
     ordered = sorted(results, key=_case)
     for (dataset, preset), group in itertools.groupby(ordered, key=_case):
-        runs, known = list(group), published.dec_lines(preset, dataset)
-        for method in METHODS:
+        runs, known = list(group), table.published(preset, dataset)
+        for method in table.methods:
             scores = [run["scores"][method] for run in runs]
             row = (
-                f"{dataset} ({runs[0]['n_rows']:,})",
+                f"{dataset} ({_rows(runs[0]):,})",
                 preset,
                 method,
-                _figures([known[method]]) if method in known else "-",
-                _figures(scores),
+                _figures([known[method]], table.names) if method in known else "-",
+                _figures(scores, table.names),
                 str(len(runs)),
-                f"{statistics.mean(s['seconds'] for s in scores):,.0f}",
+                _seconds(scores),
             )
             lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
@@ -58,9 +98,19 @@ def _case(result: Result) -> tuple[str, str]:
     return result["dataset"], ", ".join([result["preset"], *changes])
 
 
-def _figures(scores: Sequence[Mapping[str, float]]) -> str:
-    names = [name for name in ("accuracy", "nmi", "ari") if name in scores[0]]
-    return " / ".join(_mean_and_deviation([s[name] for s in scores]) for name in names)
+def _rows(result: Result) -> int:
+    rows = result["n_rows"]
+    return int(rows["test"] if isinstance(rows, Mapping) else rows)
+
+
+def _seconds(scores: Sequence[Mapping[str, float]]) -> str:
+    values = [s["seconds"] for s in scores if "seconds" in s]
+    return f"{statistics.mean(values):,.0f}" if values else "-"
+
+
+def _figures(scores: Sequence[Mapping[str, float]], names: Sequence[str]) -> str:
+    known = [name for name in names if name in scores[0]]
+    return " / ".join(_mean_and_deviation([s[name] for s in scores]) for name in known)
 
 
 def _mean_and_deviation(values: Sequence[float]) -> str:
@@ -71,10 +121,14 @@ def _mean_and_deviation(values: Sequence[float]) -> str:
 
 
 def with_results(text: str) -> str:
-    """The README's text with its table made anew."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + BEGIN + results_table(read_results("dec")) + END + after
+    """The README's text with its tables made anew."""
+    for table in (DEC, CLUSTERGAN):
+        begin, end = table.markers
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        made = results_table(read_results(table.file), table)
+        text = before + begin + made + end + after
+    return text
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfcluster import gan_losses, piecewise_critic
 from tfcluster.gan_networks import Networks
+from tfcluster.layers import BatchStatisticsNormalization
 from tfcluster.optimizers import Optimizer
 from tfcluster.presets import GANConfig
 
@@ -35,32 +36,49 @@ def sample_latent(n_rows: int, n_clusters: int, config: GANConfig, seed: tf.Tens
     return tf.concat([config.noise_scale * noise, tf.one_hot(clusters, n_clusters)], axis=1)
 
 
+def generate(generator: tf.keras.Model, z: tf.Tensor, n_batches: int = 1) -> tf.Tensor:
+    """Generated rows of several batches at once, each normalised by itself.
+
+    Args:
+      generator: The generator.
+      z: `(n_batches * rows, n_noise + clusters)` latent rows, batch below batch.
+      n_batches: Batches, all of one size.
+
+    Returns:
+      `(n_batches * rows, features)`; what the generator makes of each batch alone.
+    """
+    h = z
+    for layer in generator.layers:
+        is_by_batch = isinstance(layer, BatchStatisticsNormalization)
+        h = layer(h, n_batches=n_batches) if is_by_batch else layer(h)
+    return h
+
+
 def critic_loss(
-    networks: Networks, x: tf.Tensor, z: tf.Tensor, epsilon: tf.Tensor, config: GANConfig
+    critic: tf.keras.Model, x: tf.Tensor, fake: tf.Tensor, epsilon: tf.Tensor, config: GANConfig
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The critic's two losses on one batch.
 
     Real, generated and interpolated rows are each normalised over themselves.
 
     Args:
-      networks: Only the critic's weights get gradients.
+      critic: The critic.
       x: `(rows, features)` real rows.
-      z: `(rows, n_noise + clusters)` latent rows.
+      fake: `(rows, features)` generated rows.
       epsilon: See `gan_losses.interpolate`.
       config: `penalty` is read.
 
     Returns:
       The Wasserstein term and the gradient penalty, scalars.
     """
-    fake = tf.stop_gradient(networks.generator(z))
     between = gan_losses.interpolate(x, fake, epsilon)
-    if piecewise_critic.is_piecewise_linear(networks.critic):
-        return piecewise_critic.losses(networks.critic, x, fake, between, config.penalty)
+    if piecewise_critic.is_piecewise_linear(critic):
+        return piecewise_critic.losses(critic, x, fake, between, config.penalty)
     with tf.GradientTape() as tape:
         tape.watch(between)
-        value = networks.critic(between)
+        value = critic(between)
     gradients = tape.gradient(value, between)
-    wasserstein = gan_losses.wasserstein(networks.critic(x), networks.critic(fake))
+    wasserstein = gan_losses.wasserstein(critic(x), critic(fake))
     return wasserstein, gan_losses.gradient_penalty(gradients, config.penalty)
 
 
@@ -96,8 +114,21 @@ def critic_step(
     Returns:
       The loss before the step, a scalar.
     """
+    fake = networks.generator(z)
+    return critic_step_on(networks.critic, optimizer, x, fake, epsilon, config)
+
+
+def critic_step_on(
+    critic: tf.keras.Model,
+    optimizer: Optimizer,
+    x: tf.Tensor,
+    fake: tf.Tensor,
+    epsilon: tf.Tensor,
+    config: GANConfig,
+) -> tf.Tensor:
+    """`critic_step` on rows generated before: `fake`, `(rows, features)`."""
     with tf.GradientTape() as tape:
-        loss = tf.add_n(critic_loss(networks, x, z, epsilon, config))
+        loss = tf.add_n(critic_loss(critic, x, fake, epsilon, config))
         loss += _decay(optimizer, config)
     optimizer.apply(tape.gradient(loss, optimizer.trainable))
     return loss

@@ -7,6 +7,7 @@ is quick.
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import os
 import sys
 import warnings
@@ -28,6 +29,9 @@ app = typer.Typer(
 )
 train = typer.Typer(no_args_is_help=True, help="Train a model and write a folder of results.")
 app.add_typer(train, name="train")
+# Packages above this one bring commands of their own, which this one must not import.
+for _command in importlib.metadata.entry_points(group="tfcluster.commands"):
+    app.command(_command.name)(_command.load())
 
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show TensorFlow's log.")]
 

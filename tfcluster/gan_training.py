@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
-from tfcluster.adversarial import critic_step, generator_step, sample_latent
+from tfcluster.adversarial import critic_step_on, generate, generator_step, sample_latent
 from tfcluster.checkpoint import Arrays
 from tfcluster.gan_inference import Inference
 from tfcluster.gan_networks import Networks, build_networks
@@ -78,6 +78,7 @@ class GANTrainer:
         )
         self.inference = Inference(self.networks, n_clusters, config)
         self._loop = tf.function(self._iterations)
+        self._fakes = tf.function(self._fake_rows)
         self._critic = tf.function(self._critic_step)
         self._generator = tf.function(self._generator_step)
 
@@ -146,9 +147,10 @@ class GANTrainer:
         critic_losses = tf.TensorArray(tf.float32, size=count)
         losses = tf.TensorArray(tf.float32, size=count)
         for k in tf.range(count):
+            fakes = self._fake_rows(seed, numbers[k])
             critic_loss = tf.constant(0.0)
             for i in range(self.config.critic_steps):
-                critic_loss = self._critic_step(x, seed, numbers[k], tf.constant(i))
+                critic_loss = self._critic_step(x, fakes, seed, numbers[k], tf.constant(i))
             critic_losses = critic_losses.write(k, critic_loss)
             losses = losses.write(k, self._generator_step(seed, numbers[k]))
         return critic_losses.stack(), losses.stack()
@@ -158,25 +160,44 @@ class GANTrainer:
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         critic_losses, losses = [], []
         for number in numbers:
+            fakes = self._fakes(seed, number)
             for i in range(self.config.critic_steps):
-                critic_loss = self._critic(x, seed, number, tf.constant(i))
+                critic_loss = self._critic(x, fakes, seed, number, tf.constant(i))
             critic_losses.append(critic_loss)
             losses.append(self._generator(seed, number))
         return critic_losses, losses
 
+    def _fake_rows(self, seed: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        """Generated rows for all critic steps: the generator stays what it is until its own."""
+        config = self.config
+        latent = [
+            sample_latent(
+                config.batch_size, self.n_clusters, config, self._seeds(seed, number, i)[1]
+            )
+            for i in range(config.critic_steps)
+        ]
+        fakes = generate(self.networks.generator, tf.concat(latent, axis=0), config.critic_steps)
+        return tf.reshape(fakes, (config.critic_steps, config.batch_size, -1))
+
     def _critic_step(
-        self, x: tf.Tensor, seed: tf.Tensor, number: tf.Tensor, i: tf.Tensor
+        self, x: tf.Tensor, fakes: tf.Tensor, seed: tf.Tensor, number: tf.Tensor, i: tf.Tensor
     ) -> tf.Tensor:
         config = self.config
         step = number * config.critic_steps + tf.cast(i, tf.int64)
-        seeds = tf.random.experimental.stateless_split(_seed_of(seed, step, 1), 3)
-        order_seed = tf.stack([seed, 0]) if config.shuffle else seeds[0]
+        order_seed, _, epsilon_seed = self._seeds(seed, number, i)
         rows = batch_rows(step * config.batch_size, tf.shape(x, tf.int64)[0], config, order_seed)
-        z = sample_latent(config.batch_size, self.n_clusters, config, seeds[1])
         shape = (config.batch_size, 1) if config.epsilon_per_row else ()
-        epsilon = tf.random.stateless_uniform(shape, seeds[2])
-        batch = tf.gather(x, rows)
-        return critic_step(self.networks, self._critic_optimizer, batch, z, epsilon, config)
+        epsilon = tf.random.stateless_uniform(shape, epsilon_seed)
+        critic, optimizer = self.networks.critic, self._critic_optimizer
+        return critic_step_on(critic, optimizer, tf.gather(x, rows), fakes[i], epsilon, config)
+
+    def _seeds(self, seed: tf.Tensor, number: tf.Tensor, i: tf.Tensor | int) -> list[tf.Tensor]:
+        """Of a critic step's rows, latent rows and epsilon."""
+        step = number * self.config.critic_steps + tf.cast(i, tf.int64)
+        seeds = tf.unstack(tf.random.experimental.stateless_split(_seed_of(seed, step, 1), 3))
+        if self.config.shuffle:
+            seeds[0] = tf.stack([seed, 0])
+        return seeds
 
     def _generator_step(self, seed: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         config = self.config

@@ -103,11 +103,22 @@ class BatchStatisticsNormalization(tf.keras.layers.Layer):
         self.beta = self.add_weight(name="beta", shape=(input_shape[-1],), initializer="zeros")
         super().build(input_shape)
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Normalised `inputs`; the variance is the biased one."""
-        axes = list(range(inputs.shape.rank - 1))
-        centred = inputs - tf.reduce_mean(inputs, axis=axes)
-        variance = tf.reduce_mean(tf.square(centred), axis=axes)
+    def call(self, inputs: tf.Tensor, n_batches: int = 1) -> tf.Tensor:
+        """Normalised `inputs`; the variance is the biased one.
+
+        Args:
+          inputs: `(rows, ..., channels)`.
+          n_batches: Batches of equal size that stand below each other, each normalised by itself.
+        """
+        if n_batches == 1:
+            return self._normalise(inputs, axes=list(range(inputs.shape.rank - 1)))
+        batches = tf.reshape(inputs, (n_batches, -1, *inputs.shape[1:]))
+        axes = list(range(1, inputs.shape.rank))
+        return tf.reshape(self._normalise(batches, axes), tf.shape(inputs))
+
+    def _normalise(self, h: tf.Tensor, axes: list[int]) -> tf.Tensor:
+        centred = h - tf.reduce_mean(h, axis=axes, keepdims=True)
+        variance = tf.reduce_mean(tf.square(centred), axis=axes, keepdims=True)
         return centred * tf.math.rsqrt(variance + self.epsilon) + self.beta
 
     def get_config(self) -> dict[str, Any]:

