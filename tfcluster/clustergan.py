@@ -117,11 +117,11 @@ class ClusterGAN(DeepClusterer):
             identity = {"random_state": seed, "data": digest(X)}
             keeper = self._keeper(checkpoint, checkpoint_seconds, trainer, identity)
             phases = trainer.phases(tf.constant(X), seed, probe, max(1, int(probe_every)))
-            self.history_ = run_phases(phases, monitor=monitor, checkpoint=keeper)
-            self._adopt_features(seen)
-            self._weights = [network.get_weights() for network in trainer.networks]
+            history = run_phases(phases, monitor=monitor, checkpoint=keeper)
             codes = trainer.inference.encode(X)
-        self.config_ = config
+            self._weights = [network.get_weights() for network in trainer.networks]
+        self._adopt_features(seen)
+        self.config_, self.history_ = config, history
         self.cluster_centers_ = self._centers_of(codes)
         self.labels_ = self._nearest_center(codes)
         return self

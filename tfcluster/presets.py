@@ -331,8 +331,8 @@ GAN_PRESETS: Mapping[str, GANConfig] = types.MappingProxyType(
         "10x_73k": GANConfig(steps=100_000),
         "pendigits": GANConfig(networks="pendigits", n_noise=5),
         # Not the authors': 8 x 8 digits as they treat Pendigits, which are digits of 8 points.
-        "digits": GANConfig(networks="pendigits", n_noise=5, steps=50_000),
-        "synthetic": GANConfig(networks="pendigits", n_noise=5, steps=50_000),
+        "digits": GANConfig(networks="pendigits", n_noise=5, steps=20_000),
+        "synthetic": GANConfig(networks="pendigits", n_noise=5, steps=20_000),
         "gene": GANConfig(steps=100_000),
     }
 )
