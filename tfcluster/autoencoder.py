@@ -211,7 +211,7 @@ class AutoencoderTrainer:
 
     def _end_to_end(self, protocol: EndToEnd, x: tf.Tensor, seed: int) -> Phase:
         order = batch_order(len(x), self.config)
-        loop = self._loop("pretrain", self.autoencoder.trainable_variables, self._whole_loss)
+        loop = self._loop("pretrain", self.autoencoder.trainable_variables, self.whole_loss)
 
         def run(start: int) -> Iterator[Record]:
             for epoch in range(start // order.steps_per_pass, protocol.epochs):
@@ -250,7 +250,7 @@ class AutoencoderTrainer:
         return self._stepwise(name, loop, inputs, protocol.steps_per_layer, derived_seed(seed, i))
 
     def _finetune(self, protocol: LayerWise, x: tf.Tensor, seed: int) -> Phase:
-        loop = self._loop("finetune", self.autoencoder.trainable_variables, self._whole_loss)
+        loop = self._loop("finetune", self.autoencoder.trainable_variables, self.whole_loss)
         return self._stepwise("finetune", loop, lambda: x, protocol.finetune_steps, seed)
 
     def _stepwise(
@@ -270,7 +270,8 @@ class AutoencoderTrainer:
 
         return Phase(name, n_steps, run, [loop.optimizer])
 
-    def _whole_loss(self, x: tf.Tensor, *, seed: tf.Tensor) -> tf.Tensor:
+    def whole_loss(self, x: tf.Tensor, *, seed: tf.Tensor) -> tf.Tensor:
+        """The reconstruction loss of each row of `x`, end to end; `seed` is not used."""
         del seed  # nothing is drawn
         return reconstruction_loss(self.autoencoder(x), x, self.config.reconstruction_weight)
 

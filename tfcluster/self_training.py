@@ -84,7 +84,7 @@ class DECTrainer:
         self.initial_labels = self.labels = np.zeros(0, np.int64)
         trained = [*self.encoder.trainable_variables, *self.clustering.trainable_variables]
         self.loop = TrainingLoop(
-            self._row_loss,
+            self.row_loss,
             build_optimizer(config.optimizer, trained),
             divisible=config.target == "global",
         )
@@ -172,7 +172,8 @@ class DECTrainer:
         self.labels = labels
         return {"changed": changed, "clusters_used": len(np.unique(labels))}
 
-    def _row_loss(self, x: tf.Tensor, p: tf.Tensor, *, seed: tf.Tensor) -> tf.Tensor:
+    def row_loss(self, x: tf.Tensor, p: tf.Tensor, *, seed: tf.Tensor) -> tf.Tensor:
+        """The clustering loss of each row of `x` with its target in `p`; `seed` is not used."""
         del seed  # nothing is drawn
         q = self.clustering(self.encoder(x))
         if self.config.target == "batch":

@@ -139,7 +139,7 @@ class TrainingLoop:
         self.row_loss = row_loss
         self.optimizer = optimizer
         self.divisible = divisible
-        self._run = tf.function(self._steps, reduce_retracing=True)
+        self._run = tf.function(self.steps, reduce_retracing=True)
 
     def run(
         self,
@@ -172,7 +172,7 @@ class TrainingLoop:
         )
         return losses.numpy()
 
-    def _steps(
+    def steps(
         self,
         data: tuple[tf.Tensor, ...],
         rows: tf.Tensor,
@@ -180,6 +180,18 @@ class TrainingLoop:
         batch_size: tf.Tensor,
         seed: tf.Tensor,
     ) -> tf.Tensor:
+        """The loop itself, to be called inside a graph.
+
+        Args:
+          data: Tensors `(n_rows, ...)`.
+          rows: Row numbers in the order they are visited.
+          starts: Where in `rows` each batch begins.
+          batch_size: Scalar.
+          seed: `(2,)` integers; the step's number is added to the second.
+
+        Returns:
+          A loss per start.
+        """
         n_steps = tf.shape(starts)[0]
         losses = tf.TensorArray(tf.float32, size=n_steps)
         for step in tf.range(n_steps):

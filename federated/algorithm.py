@@ -1,0 +1,146 @@
+"""Federated algorithms, written once for every carrier.
+
+An algorithm says what a client computes, what is added over clients, and what the server makes of
+the sums, in plain TensorFlow that runs eagerly as well as inside a graph. A carrier (the local
+one, Flower, TensorFlow Federated) moves tensors and calls these functions; it knows no algorithm
+and does no arithmetic but adding and stacking.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+Tensors = tuple[tf.Tensor, ...]
+
+
+class ServerState(NamedTuple):
+    """What the server keeps from round to round, and a checkpoint holds.
+
+    Attributes:
+      weights: What is learned.
+      slots: Of the server's optimiser.
+      context: What else clients need, as centres or masses.
+    """
+
+    weights: Tensors
+    slots: Tensors = ()
+    context: Tensors = ()
+
+
+class ClientOutput(NamedTuple):
+    """What a client sends.
+
+    Attributes:
+      sums: Totals over its examples, never means, so that they add over clients.
+      gathered: What does not add; stacked over clients in their order.
+    """
+
+    sums: Tensors
+    gathered: Tensors = ()
+
+
+Metrics = dict[str, tf.Tensor]
+"""Scalars of a round, by name."""
+
+
+class Learner(Protocol):
+    """A client's networks and loops, built once per process and used for any client."""
+
+    def update(self, broadcast: ServerState, x: tf.Tensor, seed: tf.Tensor) -> ClientOutput:
+        """A client's work in one round.
+
+        It depends on nothing but its arguments: weights are set from `broadcast`, optimisers start
+        afresh.
+
+        Args:
+          broadcast: What the server sent.
+          x: `(rows, features)`, the client's data.
+          seed: Scalar, int32.
+        """
+        ...
+
+
+class FederatedAlgorithm(abc.ABC):
+    """One kind of round.
+
+    Attributes:
+      name: Of the phase, as it stands in records.
+      everyone: Whether all clients must take part whatever the plan says, as where a mass over
+        all rows is summed.
+    """
+
+    name: str
+    everyone: bool = False
+
+    @abc.abstractmethod
+    def initial_state(self) -> ServerState:
+        """The state before the first round."""
+
+    @abc.abstractmethod
+    def make_learner(self) -> Learner:
+        """Builds what a client needs; creates variables."""
+
+    @abc.abstractmethod
+    def server_update(
+        self, state: ServerState, sums: Tensors, gathered: Tensors
+    ) -> tuple[ServerState, Metrics]:
+        """The server's work in one round.
+
+        Args:
+          state: From the round before.
+          sums: `ClientOutput.sums`, added over the participants.
+          gathered: `ClientOutput.gathered`, `(participants, ...)` each, in client order.
+        """
+
+    def broadcast(self, state: ServerState) -> ServerState:
+        """What of the state clients are sent: not the server's slots."""
+        return state._replace(slots=())
+
+
+class Screened(NamedTuple):
+    """A client's output whose numbers are all finite.
+
+    Attributes:
+      output: All zeros if any number was not.
+      is_finite: Scalar, whether the client's own numbers stand in `output`.
+    """
+
+    output: ClientOutput
+    is_finite: tf.Tensor
+
+
+def screened(output: ClientOutput) -> Screened:
+    """Gives an output with infinities or NaN weight zero."""
+    values = [*output.sums, *output.gathered]
+    finite = [
+        tf.reduce_all(tf.math.is_finite(value)) for value in values if value.dtype.is_floating
+    ]
+    is_finite = tf.reduce_all(finite)
+
+    def kept(value: tf.Tensor) -> tf.Tensor:
+        return tf.where(is_finite, value, tf.zeros_like(value))
+
+    clean = ClientOutput(tuple(map(kept, output.sums)), tuple(map(kept, output.gathered)))
+    return Screened(clean, is_finite)
+
+
+def as_arrays(state: ServerState) -> dict[str, np.ndarray]:
+    """A state as named arrays, for a checkpoint."""
+    return {
+        f"{part}/{i}": np.asarray(value)
+        for part in state._fields
+        for i, value in enumerate(getattr(state, part))
+    }
+
+
+def as_state(arrays: dict[str, np.ndarray]) -> ServerState:
+    """The state that `as_arrays` named."""
+    parts = []
+    for part in ServerState._fields:
+        count = sum(name.startswith(f"{part}/") for name in arrays)
+        parts.append(tuple(tf.constant(arrays[f"{part}/{i}"]) for i in range(count)))
+    return ServerState(*parts)

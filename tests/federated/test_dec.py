@@ -1,0 +1,114 @@
+"""Federated DEC is centralised DEC where nothing but sums over clients enters."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.cluster import KMeans
+
+from federated.aggregation import aggregation
+from federated.centroids import FederatedLloyd
+from federated.dec import FederatedDEC
+from federated.local import LocalCarrier
+from federated.plan import Plan
+from federated.training import LocalWork
+from tests.tfcluster.helpers import TINY
+from tfcluster.autoencoder import AutoencoderTrainer
+from tfcluster.presets import SGD
+from tfcluster.self_training import DECTrainer
+from tfcluster.training import run_phases
+
+N_STEPS = 20
+
+
+@pytest.fixture(scope="module")
+def start(digits):
+    """Digits sorted by label, three uneven clients, an encoder and centres to begin with."""
+    X, y = digits
+    X = X[np.argsort(y, kind="stable")].astype(np.float32)
+    clients = [X[:150], X[150:700], X[700:]]
+    config = dataclasses.replace(
+        TINY, dims=(32, 5), batch_size=len(X), optimizer=SGD(0.5), update_interval=1, tol=0.0,
+        max_steps=N_STEPS,
+    )  # fmt: skip
+    trainer = DECTrainer(64, 10, config)
+    trainer.reset(4)
+    z = trainer.embed(tf.constant(X)).numpy()
+    centers = KMeans(10, n_init=1, random_state=0).fit(z).cluster_centers_.astype(np.float32)
+    return X, clients, config, [*trainer.encoder.get_weights(), centers]
+
+
+def central(start, momentum):
+    X, _, config, weights = start
+    config = dataclasses.replace(config, optimizer=SGD(0.5, momentum))
+    trainer = DECTrainer(64, 10, config)
+    trainer.encoder.set_weights(weights[:-1])
+    trainer.clustering.clusters.assign(weights[-1])
+    trainer.labels = np.zeros(len(X), np.int64)  # from k-means, which is left out here
+    run_phases([trainer.clustering_phases(tf.constant(X), seed=0)[1]])
+    return [v.numpy() for v in trainer.loop.optimizer.trainable]
+
+
+def federated(start, momentum, target):
+    X, clients, config, weights = start
+    work = LocalWork(steps=1, batch_size=len(X))
+    rule = aggregation("fedavgm", momentum=momentum)
+    alg = FederatedDEC(weights, 64, config, work, rule, target)
+    exchange, carrier, plan = alg.exchange(), LocalCarrier(clients), Plan(3)
+    state = alg.initial_state()
+    for number in range(N_STEPS):
+        state = carrier.round(exchange, state, plan.round(2 * number)).state
+        state = carrier.round(alg, state, plan.round(2 * number + 1)).state
+    return [w.numpy() for w in state.weights]
+
+
+def distance(first, second):
+    return np.sqrt(sum(((a - b) ** 2).sum() for a, b in zip(first, second, strict=True)))
+
+
+def test_the_global_target_is_the_centralised_one(start):
+    """Label-sorted, uneven clients, one full-batch step a round, FedAvgM 0.9."""
+    expected = central(start, 0.9)
+    moved = distance(expected, start[3])
+    assert moved > 0.1
+    assert distance(federated(start, 0.9, "global"), expected) < 1e-3 * moved
+    assert distance(federated(start, 0.9, "local"), expected) > 1e-2 * moved
+
+
+def test_lloyd_is_scikit_learns(start):
+    """From starts that are no data points, to the same centres."""
+    X, clients, config, weights = start
+    trainer = AutoencoderTrainer(64, config)
+    trainer.encoder.set_weights(weights[:-1])
+    z = trainer.encoder(tf.constant(X)).numpy().astype(np.float64)
+    rng = np.random.default_rng(0)
+    first = z.mean(axis=0) + z.std(axis=0) * rng.normal(size=(10, 5))
+    expected = KMeans(10, init=first, n_init=1, tol=0, max_iter=300).fit(z)
+    alg = FederatedLloyd(weights[:-1], first, 64, config)
+    carrier, state, plan = LocalCarrier(clients), alg.initial_state(), Plan(3)
+    for number in range(300):
+        state, metrics, _ = carrier.round(alg, state, plan.round(number, everyone=True))
+        if metrics["shift"] == 0:
+            break
+    assert metrics["shift"] == 0
+    np.testing.assert_allclose(state.context[0], expected.cluster_centers_, atol=1e-5)
+    assert float(metrics["inertia"]) == pytest.approx(expected.inertia_, rel=1e-6)
+
+
+def test_changed_labels_are_counted_over_all_clients(start):
+    X, clients, config, weights = start
+    work = LocalWork(steps=1, batch_size=len(X))
+    alg = FederatedDEC(weights, 64, config, work, aggregation("fedavg"))
+    exchange, carrier, plan = alg.exchange(), LocalCarrier(clients), Plan(3)
+    first = carrier.round(exchange, alg.initial_state(), plan.round(0))
+    assert first.metrics["changed"] == 0
+    assert first.metrics["rows"] == len(X)
+    moved = first.state._replace(
+        weights=(*first.state.weights[:-1], tf.roll(first.state.weights[-1], 1, axis=0))
+    )
+    second = carrier.round(exchange, moved, plan.round(1))
+    assert second.metrics["changed"] == 1  # every centre has another number
+    np.testing.assert_allclose(
+        second.state.context[-1], tf.roll(first.state.context[-1], 1, axis=0), rtol=1e-5
+    )

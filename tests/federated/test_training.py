@@ -1,0 +1,135 @@
+"""Federated rounds on the local carrier against central training."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from federated.aggregation import aggregation
+from federated.autoencoder import FederatedPretraining
+from federated.local import LocalCarrier
+from federated.plan import Participant, Plan
+from federated.training import LocalWork
+from tests.tfcluster.helpers import TINY, blobs
+from tfcluster import InputError
+from tfcluster.autoencoder import AutoencoderTrainer
+from tfcluster.presets import SGD, EndToEnd
+from tfcluster.training import run_phases
+
+X = blobs(n_rows=90)[0].astype(np.float32)
+UNEVEN = [X[:10], X[10:40], X[40:]]
+
+
+def config(n_epochs, momentum=0.0):
+    protocol = EndToEnd(n_epochs, SGD(0.5, momentum), shuffle=False)
+    return dataclasses.replace(TINY, pretraining=protocol, batch_size=90)
+
+
+def central(cfg):
+    trainer = AutoencoderTrainer(6, cfg)
+    trainer.reset(3)
+    run_phases(trainer.phases(tf.constant(X), seed=0))
+    return trainer.autoencoder.get_weights()
+
+
+def algorithm(cfg, work, name="fedavg", **fields):
+    start = AutoencoderTrainer(6, cfg)
+    start.reset(3)
+    weights = start.autoencoder.get_weights()
+    return FederatedPretraining(weights, 6, cfg, work, aggregation(name, **fields))
+
+
+def federated(clients, alg, n_rounds, n_workers=1, plan=None):
+    carrier, state = LocalCarrier(clients, n_workers), alg.initial_state()
+    plan = plan or Plan(len(clients))
+    for number in range(n_rounds):
+        result = carrier.round(alg, state, plan.round(number))
+        state = result.state
+    return result, [w.numpy() for w in state.weights]
+
+
+def distance(first, second):
+    return max(np.abs(a - b).max() for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize(("name", "momentum"), [("fedavg", 0.0), ("fedavgm", 0.9)])
+def test_one_full_batch_step_a_round_is_central_training(name, momentum):
+    """With all clients, plain SGD and one step a round, averaging adds nothing of its own."""
+    fields = {"momentum": momentum} if momentum else {}
+    alg = algorithm(config(1), LocalWork(steps=1, batch_size=90), name, **fields)
+    _, weights = federated(UNEVEN, alg, 20)
+    expected = central(config(20, momentum))
+    start = [w.numpy() for w in alg.initial_state().weights]
+    moved = distance(start, expected)
+    assert distance(weights, expected) < 1e-5 * moved
+    # and it would be seen if a client was missing
+    _, without = federated(UNEVEN[1:], alg, 20)
+    assert distance(without, expected) > 1e-3 * moved
+
+
+def test_one_client_alone_trains_centrally():
+    alg = algorithm(config(1), LocalWork(epochs=5, batch_size=90))
+    _, weights = federated([X], alg, 1)
+    expected = central(config(5))
+    start = [w.numpy() for w in alg.initial_state().weights]
+    assert distance(weights, expected) < 1e-5 * distance(start, expected)
+
+
+def test_workers_side_by_side_change_nothing():
+    alg = algorithm(config(1), LocalWork(epochs=2, batch_size=16))
+    alone = federated(UNEVEN, alg, 3)[1]
+    beside = federated(UNEVEN, alg, 3, n_workers=3)[1]
+    for a, b in zip(alone, beside, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_learner_keeps_nothing_from_client_to_client():
+    """The same client gives the same numbers whoever was at the learner before it."""
+    alg = algorithm(config(1, momentum=0.9), LocalWork(epochs=2, batch_size=16))
+    carrier, state = LocalCarrier(UNEVEN), alg.initial_state()
+    first = carrier.round(alg, state, [Participant(0, 7)]).state
+    carrier.round(alg, state, [Participant(1, 8), Participant(2, 9)])
+    again = carrier.round(alg, state, [Participant(0, 7)]).state
+    for a, b in zip(first.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["fedavg", "median", "fedprox"])
+def test_a_client_with_numbers_that_are_not_finite_is_left_out(name):
+    alg = algorithm(config(1), LocalWork(epochs=1, batch_size=16), name)
+    bad = [UNEVEN[0], np.full_like(UNEVEN[1], np.nan), UNEVEN[2]]
+    carrier, state = LocalCarrier(bad), alg.initial_state()
+    participants = Plan(3).round(0)
+    result = carrier.round(alg, state, participants)
+    assert result.left_out == [1]
+    good = carrier.round(alg, state, [participants[0], participants[2]])
+    for a, b in zip(result.state.weights, good.state.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert float(result.metrics["rows"]) == 60
+    everyone_bad = carrier.round(alg, state, [participants[1]])
+    for a, b in zip(everyone_bad.state.weights, state.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_fedprox_stays_nearer_to_the_start():
+    work = LocalWork(epochs=5, batch_size=16)
+    start = [w.numpy() for w in algorithm(config(1), work).initial_state().weights]
+    free = federated(UNEVEN, algorithm(config(1), work), 1)[1]
+    held = federated(UNEVEN, algorithm(config(1), work, "fedprox", proximal=1.0), 1)[1]
+    norm = lambda ws: np.sqrt(sum(((w - s) ** 2).sum() for w, s in zip(ws, start, strict=True)))  # noqa: E731
+    assert norm(held) < 0.9 * norm(free)
+
+
+def test_loss_falls():
+    alg = algorithm(config(1), LocalWork(epochs=2, batch_size=16))
+    first, _ = federated(UNEVEN, alg, 1)
+    last, _ = federated(UNEVEN, alg, 10, plan=Plan(3, per_round=2))
+    assert float(last.metrics["loss"]) < 0.9 * float(first.metrics["loss"])
+
+
+def test_mistakes():
+    with pytest.raises(InputError, match="Local work needs"):
+        LocalWork(epochs=0)
+    with pytest.raises(InputError, match="Local work needs"):
+        LocalWork(batch_size=0)
