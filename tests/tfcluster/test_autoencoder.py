@@ -135,7 +135,7 @@ def test_half_the_mean_squared_error_is_caffes():
     x = np.full((4, 6), 0.5, np.float32)
     trainer = AutoencoderTrainer(6, TINY_LAYERWISE)
     trainer.autoencoder.set_weights([np.zeros_like(w) for w in trainer.autoencoder.get_weights()])
-    loss = trainer._whole_loss(tf.constant(x), seed=tf.constant([0, 0]))
+    loss = trainer.whole_loss(tf.constant(x), seed=tf.constant([0, 0]))
     np.testing.assert_allclose(loss, [0.125] * 4)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from tfcluster import metrics
 from tfcluster.errors import InputError
@@ -110,6 +111,17 @@ def test_scores_ignore_the_names_of_labels(
     renamed = [letters[i] for i in true], [10 * numbers[i] - 7 for i in found]
     for metric in metrics.SUPERVISED.values():
         assert metric(*renamed) == pytest.approx(metric(true, found), abs=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(labelings)
+def test_tables_give_the_scores_of_scikit_learn(pair: tuple[list[int], list[int]]) -> None:
+    # Classes and clusters without rows change nothing.
+    counts = np.pad(metrics.contingency(*pair), ((1, 0), (2, 1)))
+    found = {name: score(counts) for name, score in metrics.FROM_COUNTS.items()}
+    assert found["nmi"] == pytest.approx(normalized_mutual_info_score(*pair), abs=1e-12)
+    assert found["ari"] == pytest.approx(adjusted_rand_score(*pair), abs=1e-12)
+    assert found == {name: metrics.SUPERVISED[name](*pair) for name in found}
 
 
 @settings(max_examples=60, deadline=None)
