@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import RESULTS
+from benchmarks.speed.command import cells
 from tfcluster import published
 
 README = Path(__file__).parents[1] / "README.md"
@@ -128,7 +129,24 @@ def with_results(text: str) -> str:
         _, _, after = rest.partition(end)
         made = results_table(read_results(table.file), table)
         text = before + begin + made + end + after
-    return text
+    begin, end = "<!-- results: speed -->\n", "<!-- /results: speed -->\n"
+    before, _, rest = text.partition(begin)
+    return before + begin + speed_table(read_results("speed")[-1]) + end + rest.partition(end)[2]
+
+
+def speed_table(result: Result) -> str:
+    """The last run of `tfcluster bench`, as Markdown."""
+    lines = [
+        "| case | unit | originals' way | ours | ratio | goal | limit | share of limit "
+        "| memory above data, MB: theirs, ours |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, line in result["cases"].items():
+        memory = line["memory_above_data_mb"]
+        row = (name, *cells(line), f"{memory['theirs']:,.0f}, {memory['ours']:,.0f}")
+        lines.append(f"| {' | '.join(row)} |")
+    start = ", ".join(f"`{words}` {s:.2f} s" for words, s in result["startup_s"].items())
+    return "\n".join(lines) + f"\n\n{start}; {result['machine']}, {result['cores']} cores.\n"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 _COLUMNS = {
@@ -27,6 +28,8 @@ _LEGEND = (
     "ACC: best one-to-one match; silh.: silhouette, CH: Calinski-Harabasz (higher is better), "
     "DB: Davies-Bouldin (lower), in the input space, where methods can be compared."
 )
+
+_EXTREMES = 9  # clients shown from either end if there are many
 
 
 def print_scores(
@@ -78,6 +81,41 @@ def print_clusters(console: Console, q: np.ndarray, y: np.ndarray | None) -> Non
             ]
         table.add_row(str(cluster), *cells)
     console.print(table)
+
+
+def print_partition(
+    console: Console, counts: np.ndarray, names: Sequence[str], classes: Sequence[object]
+) -> None:
+    """Prints each client's rows and the class it holds most of; of many clients the extremes.
+
+    Args:
+      console: Where to.
+      counts: `(clients, classes)` rows; a single column if there are no labels.
+      names: Of the clients.
+      classes: What each class is called.
+    """
+    table = Table("client", show_edge=False)
+    for title in ("rows", *(("classes", "most are", "share") if len(classes) > 1 else ())):
+        table.add_column(title, justify="right")
+    sizes = counts.sum(axis=1)
+    shown = list(range(len(names)))
+    if len(names) > 2 * _EXTREMES:
+        by_size = np.argsort(-sizes, kind="stable").tolist()
+        shown = by_size[:_EXTREMES] + by_size[-_EXTREMES:]
+    for line, client in enumerate(shown):
+        cells = [names[client], f"{sizes[client]:,}"]
+        if len(classes) > 1:
+            most = counts[client].argmax()
+            share = f"{100 * counts[client, most] / max(sizes[client], 1):.0f} %"
+            cells += [f"{np.count_nonzero(counts[client])}", f"class {classes[most]}", share]
+        table.add_row(*map(escape, cells))
+        if len(shown) < len(names) and line == _EXTREMES - 1:
+            table.add_row("...")
+    console.print(table)
+    console.print(
+        f"Clients: {len(names):,}. Rows of a client: smallest {sizes.min():,}, "
+        f"median {np.median(sizes):,.0f}, largest {sizes.max():,}."
+    )
 
 
 def print_cluster_numbers(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -7,6 +7,7 @@ import json
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Optional
 
@@ -37,12 +38,15 @@ def bench(
     for name in cases or _NAMES:
         console.print(f"{name} ...")
         lines[name] = measure(name, rounds)
-    result = {"algorithm": "speed", "rounds": rounds, "cases": lines, **provenance()}
+    start = startup(rounds)
+    result = {"algorithm": "speed", "rounds": rounds, "cases": lines, "startup_s": start}
+    result |= provenance()
     console.print(table(lines))
     console.print(
         "Ratio: the originals' time over ours, median of rounds taken in turn. Limit: the least "
         "arithmetic over the rate of large float32 products, two side by side, in the same run."
     )
+    console.print(", ".join(f"{words}: {seconds:.2f} s" for words, seconds in start.items()))
     if record:
         from benchmarks.record import append
 
@@ -94,6 +98,24 @@ def measure(name: str, rounds: int) -> dict[str, Any]:
     }
 
 
+def startup(rounds: int) -> dict[str, float]:
+    """Seconds from nothing to an imported package and to the help, median."""
+    commands = {
+        "import tfcluster": ["-c", "import tfcluster"],
+        "tfcluster --help": ["-m", "tfcluster.cli", "--help"],
+    }
+    return {
+        name: statistics.median(_seconds([sys.executable, *words]) for _ in range(rounds))
+        for name, words in commands.items()
+    }
+
+
+def _seconds(words: list[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
 _SIDES = ("ours", "theirs", "floor")
 
 
@@ -120,7 +142,7 @@ def _read(worker: subprocess.Popen[str]) -> dict[str, Any]:
     assert worker.stdout is not None
     line = worker.stdout.readline()
     if not line:
-        raise InputError(f"A measuring process ended: {' '.join(map(str, worker.args))}")
+        raise InputError(f"A measuring process ended: {worker.args!r}")
     answer: dict[str, Any] = json.loads(line)
     return answer
 

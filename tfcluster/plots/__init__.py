@@ -3,6 +3,7 @@
 Each function takes arrays or records, writes one PNG of at most 300 KB and returns its path.
 """
 
+from tfcluster.plots.clients import partition
 from tfcluster.plots.dots import trials
 from tfcluster.plots.generated import interpolation, reconstructions, samples
 from tfcluster.plots.lines import adversarial_curves, cluster_numbers, curves
@@ -17,6 +18,7 @@ __all__ = [
     "curves",
     "embedding",
     "interpolation",
+    "partition",
     "reconstructions",
     "samples",
     "top_confidence",
