@@ -42,7 +42,7 @@ def losses(
 
     Args:
       critic: A piecewise linear critic.
-      x: `(rows, features)` real rows.
+      x: `(rows, features)` real rows, their number known when the graph is traced.
       fake: `(rows, features)` generated rows.
       between: `(rows, features)` interpolated rows.
       penalty: Weight of the gradient penalty.
@@ -55,6 +55,25 @@ def losses(
         for layer in critic.layers
         if isinstance(layer, _PRODUCTS)
     }
+    n_rows = x.shape[0]
+    halves = [n_rows // 2, n_rows - n_rows // 2] if n_rows > 1 else [n_rows]
+    total = [tf.constant(0.0), tf.constant(0.0)]
+    # Two branches of the graph run side by side, where one product of so few rows would not.
+    parts = zip(*(tf.split(rows, halves) for rows in (x, fake, between)), strict=True)
+    for size, part in zip(halves, parts, strict=True):
+        found = _losses_of_part(critic, kernels, *part, penalty)
+        total = [sum_ + size / n_rows * loss for sum_, loss in zip(total, found, strict=True)]
+    return total[0], total[1]
+
+
+def _losses_of_part(
+    critic: tf.keras.Model,
+    kernels: Kernels,
+    x: tf.Tensor,
+    fake: tf.Tensor,
+    between: tf.Tensor,
+    penalty: float,
+) -> tuple[tf.Tensor, tf.Tensor]:
     features, gradients = _linearise(critic, kernels, between)
     with tf.GradientTape() as tape:
         tape.watch(gradients)
