@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
+from sklearn.cluster import KMeans
 from sklearn.utils.validation import check_is_fitted
 
 from tfcluster import metrics
@@ -32,7 +33,6 @@ Decoder = Literal["kmeans", "argmax", "backpropagation"]
 DECODERS = ("kmeans", "argmax", "backpropagation")
 
 _TRAINERS = Shelf(GANTrainer)
-_KMEANS_STARTS, _KMEANS_SEED = 10, 0  # as the original's scikit-learn did
 
 
 class ClusterGAN(DeepClusterer):
@@ -267,14 +267,10 @@ class ClusterGAN(DeepClusterer):
         if not isinstance(cluster, (int, np.integer)) or not 0 <= cluster < k:
             raise InputError(f"Clusters are numbered 0 to {k - 1}. Received: {cluster!r}.")
 
-    def _part_of(self, codes: np.ndarray) -> np.ndarray:
-        """What k-means looks at: the softmax alone where z_n is not recovered."""
-        return codes if self.config_.beta_n else codes[:, self.config_.n_noise :]
-
     def _centers_of(self, codes: np.ndarray) -> np.ndarray:
         """k-means centres, numbered as the largest entry of z_c where the two agree."""
         k = int(self.n_clusters)
-        found = fit_kmeans(self._part_of(codes), k, _KMEANS_STARTS, _KMEANS_SEED)
+        found = cluster_codes(codes, k, self.config_)
         number = metrics.best_map(codes[:, self.config_.n_noise :].argmax(axis=1), found.labels_)
         free = iter(sorted(set(range(k)) - set(number.values())))
         order = [number[c] if c in number else next(free) for c in range(k)]
@@ -283,7 +279,7 @@ class ClusterGAN(DeepClusterer):
         return centers
 
     def _nearest_center(self, codes: np.ndarray) -> np.ndarray:
-        part = self._part_of(codes)
+        part = _recovered(codes, self.config_)
         distances = [np.square(part - center).sum(axis=1) for center in self.cluster_centers_]
         return np.argmin(distances, axis=0)
 
@@ -298,6 +294,21 @@ class ClusterGAN(DeepClusterer):
         self.cluster_centers_, self.labels_ = arrays["cluster_centers_"], arrays["labels_"]
         self._weights = [unnumbered(name, arrays) for name in Networks._fields]
         self.n_features_in_ = int(self._weights[0][-1].shape[0])  # the generator's last bias
+
+
+def cluster_codes(codes: np.ndarray, n_clusters: int, config: GANConfig) -> KMeans:
+    """k-means as the original's evaluation runs it: ten starts, seed 0.
+
+    Args:
+      codes: `(rows, n_noise + clusters)`, as `transform` gives them.
+      n_clusters: Number of centres.
+      config: Without `beta_n` only the softmax of z_c is looked at.
+    """
+    return fit_kmeans(_recovered(codes, config), n_clusters, restarts=10, seed=0)
+
+
+def _recovered(codes: np.ndarray, config: GANConfig) -> np.ndarray:
+    return codes if config.beta_n else codes[:, config.n_noise :]
 
 
 def check_rows(X: np.ndarray, config: GANConfig) -> None:

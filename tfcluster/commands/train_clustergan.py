@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 
 from tfcluster import metrics, plots, presets, published
-from tfcluster.clustergan import ClusterGAN, check_rows
+from tfcluster.clustergan import ClusterGAN, check_rows, cluster_codes
 from tfcluster.commands.run import (
     MethodScores,
     RunOptions,
@@ -36,7 +36,6 @@ from tfcluster.self_training import fit_kmeans
 from tfcluster.tables import print_clusters, print_scores, print_trials
 from tfcluster.validation import check_matrix
 
-_KMEANS_STARTS, _KMEANS_SEED = 10, 0  # the original's evaluation
 _RECOVERED_ROWS = 1_000  # back-propagation takes a hundred times as long as the encoder
 _PROBES = 50
 _SHOWN = 10  # rows or steps of a picture
@@ -150,7 +149,7 @@ def _train(task: _Task, run: RunFolder) -> None:
     if len(trials) == 1:
         return
     lines = [trial.line for trial in trials]
-    result = {**_result(task, run, best), "trials": lines, "summary": summary(lines)}
+    result = {**_result(task, run, best), "trials": lines, "summary": _summary(lines)}
     best.gan.save(run.path / "model.npz")
     plots.trials(run.path / "trials.png", lines)
     run.write_json("result.json", {**result, **provenance()})
@@ -216,9 +215,8 @@ def _probe(task: _Task) -> Callable[[Callable[[np.ndarray], np.ndarray]], Mappin
 
 def _refit(task: _Task, codes: np.ndarray, y: np.ndarray | None) -> np.ndarray:
     """The original's evaluation: k-means anew on the codes of the rows that are scored."""
-    part = codes if task.config.beta_n else codes[:, task.config.n_noise :]
     k = task.n_clusters if y is None else max(task.n_clusters, len(np.unique(y)))
-    labels: np.ndarray = fit_kmeans(part, k, _KMEANS_STARTS, _KMEANS_SEED).labels_
+    labels: np.ndarray = cluster_codes(codes, k, task.config).labels_
     return labels
 
 
@@ -240,7 +238,7 @@ def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
     """k-means on the rows and every decoder of ClusterGAN, all scored in the input space."""
     X, y, _ = task.rows.test
     start = time.perf_counter()
-    kmeans = fit_kmeans(X, task.n_clusters, _KMEANS_STARTS, _KMEANS_SEED).labels_
+    kmeans = fit_kmeans(X, task.n_clusters, restarts=10, seed=0).labels_
     seconds = {"k-means": time.perf_counter() - start, "ClusterGAN": gan.history_[-1]["seconds"]}
     labels = {
         "k-means": kmeans,
@@ -284,7 +282,7 @@ def _z_c(gan: ClusterGAN, X: np.ndarray) -> np.ndarray:
     return gan.transform(X)[:, gan.config_.n_noise :]
 
 
-def summary(lines: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+def _summary(lines: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
     """Mean and standard deviation over trials, by score."""
     return {
         name: [statistics.mean(values), statistics.stdev(values)]
