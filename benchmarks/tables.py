@@ -53,7 +53,7 @@ DEC = Table(
 )
 CLUSTERGAN = Table(
     "clustergan",
-    ("k-means", "ClusterGAN", "argmax of z_c", "back-propagation"),
+    ("k-means", "ClusterGAN", "argmax of z_c", "back-propagation", "validation rows"),
     ("purity", "nmi", "ari"),
     _published_gan,
 )
@@ -79,7 +79,9 @@ def results_table(results: Iterable[Result], table: Table = DEC) -> str:
     for (dataset, preset), group in itertools.groupby(ordered, key=_case):
         runs, known = list(group), table.published(preset, dataset)
         for method in table.methods:
-            scores = [run["scores"][method] for run in runs]
+            scores = [run["scores"][method] for run in runs if method in run["scores"]]
+            if not scores:
+                continue
             row = (
                 f"{dataset} ({_rows(runs[0]):,})",
                 preset,

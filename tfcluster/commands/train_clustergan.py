@@ -42,7 +42,7 @@ _SHOWN = 10  # rows or steps of a picture
 _LEGEND = (
     "ClusterGAN: k-means fitted anew on the codes of the rows scored, as the original does; below "
     "it the labels `predict` gives (k-means of fit) and other decoders, back-propagation on the "
-    f"first {_RECOVERED_ROWS:,} rows."
+    f"first {_RECOVERED_ROWS:,} rows; validation rows: ClusterGAN on those its authors validate on."
 )
 
 
@@ -250,6 +250,9 @@ def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
     some = slice(_RECOVERED_ROWS)
     recovered = gan.predict(X[some], "backpropagation")
     scores["back-propagation"] = metrics.score(X[some], recovered, None if y is None else y[some])
+    X, y, _ = task.rows.validation
+    if X is not task.rows.test.X:
+        scores["validation rows"] = metrics.score(X, _refit(task, gan.transform(X), y), y)
     for method, value in seconds.items():
         scores[method]["seconds"] = round(value, 1)
     return scores
