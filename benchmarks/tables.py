@@ -60,8 +60,9 @@ CLUSTERGAN = Table(
 
 
 def read_results(name: str) -> list[Result]:
-    """The lines of a file in `benchmarks/results/`."""
-    return [json.loads(line) for line in (RESULTS / f"{name}.jsonl").read_text().splitlines()]
+    """The lines of a file in `benchmarks/results/`; none if there is no such file yet."""
+    path = RESULTS / f"{name}.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def results_table(results: Iterable[Result], table: Table = DEC) -> str:
@@ -133,7 +134,8 @@ def with_results(text: str) -> str:
         text = before + begin + made + end + after
     begin, end = "<!-- results: speed -->\n", "<!-- /results: speed -->\n"
     before, _, rest = text.partition(begin)
-    return before + begin + speed_table(read_results("speed")[-1]) + end + rest.partition(end)[2]
+    made = "".join(speed_table(line) for line in read_results("speed")[-1:])
+    return before + begin + made + end + rest.partition(end)[2]
 
 
 def speed_table(result: Result) -> str:
