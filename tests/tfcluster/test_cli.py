@@ -107,33 +107,40 @@ def test_range_of_clusters(tmp_path):
     } == table[2] | {"seconds": 0}
 
 
+def kill(words, folder, after_lines):
+    """Ends a run in `killed` by SIGKILL once it has written more than so many records."""
+    process = subprocess.Popen(
+        [*COMMAND, *words, "--out", "killed", "--checkpoint-seconds", "0"],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+    )
+    lines = folder / "killed" / "metrics.jsonl"
+    while not (lines.exists() and len(lines.read_text().splitlines()) > after_lines):
+        assert process.poll() is None, "the run ended before it was killed"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (folder / "killed" / "model.npz").exists()
+    return lines
+
+
+def assert_same_model(first, second):
+    with np.load(first / "model.npz") as a, np.load(second / "model.npz") as b:
+        assert a.files == b.files
+        for name in set(a.files) - {"__meta__"}:
+            np.testing.assert_array_equal(a[name], b[name])
+
+
 def test_killed_run_resumes_to_the_same_bits(tmp_path, finished):
     """SIGKILL at a moment of its own choosing, then --resume: the weights of a whole run."""
     words = ["train", "dec", *TINY, "--set", "pretraining.epochs=300"]
     whole = tfcluster(*words, "--out", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
-    process = subprocess.Popen(
-        [*COMMAND, *words, "--out", "killed", "--checkpoint-seconds", "0"],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-    )
-    lines = tmp_path / "killed" / "metrics.jsonl"
-    while not (lines.exists() and len(lines.read_text().splitlines()) > 40):
-        assert process.poll() is None, "the run ended before it was killed"
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "killed" / "model.npz").exists()
+    lines = kill(words, tmp_path, after_lines=40)
 
     resumed = tfcluster(*words, "--out", "killed", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
-    with (
-        np.load(tmp_path / "whole" / "model.npz") as a,
-        np.load(tmp_path / "killed" / "model.npz") as b,
-    ):
-        assert a.files == b.files
-        for name in set(a.files) - {"__meta__"}:
-            np.testing.assert_array_equal(a[name], b[name])
+    assert_same_model(tmp_path / "whole", tmp_path / "killed")
     assert len(lines.read_text().splitlines()) == 303  # no line twice
 
 
@@ -232,27 +239,10 @@ def test_killed_clustergan_resumes_to_the_same_bits(tmp_path):
     words += ["--preset", "pendigits", "--set", "steps=1000", "--probe-every", "20"]
     whole = tfcluster(*words, "--out", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
-    process = subprocess.Popen(
-        [*COMMAND, *words, "--out", "killed", "--checkpoint-seconds", "0"],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-    )
-    lines = tmp_path / "killed" / "metrics.jsonl"
-    while not (lines.exists() and len(lines.read_text().splitlines()) > 12):
-        assert process.poll() is None, "the run ended before it was killed"
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "killed" / "model.npz").exists()
+    kill(words, tmp_path, after_lines=12)
     resumed = tfcluster(*words, "--out", "killed", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
-    with (
-        np.load(tmp_path / "whole" / "model.npz") as a,
-        np.load(tmp_path / "killed" / "model.npz") as b,
-    ):
-        assert a.files == b.files
-        for name in set(a.files) - {"__meta__"}:
-            np.testing.assert_array_equal(a[name], b[name])
+    assert_same_model(tmp_path / "whole", tmp_path / "killed")
 
 
 def bad_files(folder):
