@@ -27,6 +27,12 @@ def record(run: Path, note: str | None = None) -> Path:
     return append(result)
 
 
+def read_results(name: str) -> list[dict[str, Any]]:
+    """The lines of a file in `benchmarks/results/`; none if there is no such file yet."""
+    path = RESULTS / f"{name}.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
 def append(result: Mapping[str, Any]) -> Path:
     """Adds one line to the file of its algorithm, and returns the file."""
     target = RESULTS / f"{result['algorithm']}.jsonl"

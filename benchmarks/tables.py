@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.engines.tables import memory_table, overhead_table, paired_table
-from benchmarks.record import RESULTS
+from benchmarks.record import read_results
 from benchmarks.speed.command import cells
 from tfcluster import published
 
@@ -53,12 +52,6 @@ CLUSTERGAN = Table(
     ("purity", "nmi", "ari"),
     _published_gan,
 )
-
-
-def read_results(name: str) -> list[Result]:
-    """The lines of a file in `benchmarks/results/`; none if there is no such file yet."""
-    path = RESULTS / f"{name}.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def results_table(results: Iterable[Result], table: Table = DEC) -> str:

@@ -127,6 +127,12 @@ class FederatedAlgorithm(abc.ABC):
         return state._replace(slots=())
 
 
+def assign(variables: Sequence[tf.Variable], values: Sequence[tf.Tensor]) -> None:
+    """Gives each variable its value, as what was sent to the weights of a learner."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
 class Screened(NamedTuple):
     """A client's output whose numbers are all finite.
 

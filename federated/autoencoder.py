@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from federated.algorithm import ServerState
+from federated.algorithm import ServerState, assign
 from federated.training import FederatedTraining, LocalWork, TrainingLearner, client_optimizer
 from tfcluster import presets
 from tfcluster.autoencoder import AutoencoderTrainer
@@ -94,8 +94,7 @@ class _LayerLearner(TrainingLearner):
     def train(self, broadcast: ServerState, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Passes over what the layers below make of the client's rows."""
         variables = [variable for layer in self._below for variable in layer.trainable_variables]
-        for variable, weight in zip(variables, broadcast.context, strict=True):
-            variable.assign(weight)
+        assign(variables, broadcast.context)
         for layer in self._below:
             x = layer(x)
         return self._work.run(self._loop, [x], seed)

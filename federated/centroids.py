@@ -15,6 +15,7 @@ from federated.algorithm import (
     Metrics,
     ServerState,
     Tensors,
+    assign,
 )
 from tfcluster import presets
 from tfcluster.autoencoder import AutoencoderTrainer
@@ -50,8 +51,7 @@ class DECEmbedding:
         forward = Forward(encoder)
 
         def embed(weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
-            for variable, weight in zip(encoder.trainable_variables, weights, strict=True):
-                variable.assign(weight)
+            assign(encoder.trainable_variables, weights)
             return tf.cast(forward(x), tf.float64)
 
         return embed

@@ -25,6 +25,7 @@ from federated.algorithm import (
     ServerState,
     ServerUpdate,
     Tensors,
+    assign,
 )
 from federated.training import FederatedTraining, TrainingLearner, client_optimizer
 from tfcluster import presets
@@ -166,12 +167,6 @@ class _Together:
         """Forgets everything."""
         for part in self._parts:
             part.reset()
-
-
-def assign(variables: Sequence[tf.Variable], values: Sequence[tf.Tensor]) -> None:
-    """Gives each variable its value."""
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
 
 
 @presets.register

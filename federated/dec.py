@@ -20,6 +20,7 @@ from federated.algorithm import (
     Metrics,
     ServerState,
     Tensors,
+    assign,
 )
 from federated.training import FederatedTraining, LocalWork, TrainingLearner, client_optimizer
 from tfcluster import presets
@@ -91,8 +92,7 @@ class _MassLearner:
 
 def _assigned(trainer: DECTrainer, weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
     """q of eq. 1 under given weights, `(rows, clusters)`."""
-    for variable, weight in zip(trainer.loop.optimizer.trainable, weights, strict=True):
-        variable.assign(weight)
+    assign(trainer.loop.optimizer.trainable, weights)
     return trainer.soft_assign(x)
 
 
@@ -153,6 +153,5 @@ class _DECLearner(TrainingLearner):
         *target_weights, mass = broadcast.context
         q = _assigned(self._trainer, target_weights or broadcast.weights, x)
         p = target_distribution(q, mass if self._target == "global" else None)
-        for variable, weight in zip(self.optimizer.trainable, broadcast.weights, strict=True):
-            variable.assign(weight)
+        assign(self.optimizer.trainable, broadcast.weights)
         return self._work.run(self._loop, [x, p], seed)

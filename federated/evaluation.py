@@ -27,6 +27,7 @@ from federated.algorithm import (
     Metrics,
     ServerState,
     Tensors,
+    assign,
 )
 from federated.carrier import Carrier
 from federated.plan import Participant
@@ -78,8 +79,7 @@ class DECLabelling:
         variables = trainer.loop.optimizer.trainable
 
         def labels(weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
-            for variable, weight in zip(variables, weights, strict=True):
-                variable.assign(weight)
+            assign(variables, weights)
             return tf.argmax(trainer.soft_assign(x), axis=1)
 
         return labels

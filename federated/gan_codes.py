@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from federated.algorithm import assign
 from federated.centroids import Embed, Embedding, squared_distances
 from federated.evaluation import Labels
 from tfcluster import presets
@@ -96,8 +97,7 @@ def _make_codes(n_features: int, n_clusters: int, config: GANConfig) -> Embed:
     inference = Inference(networks, n_clusters, config)
 
     def codes(weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
-        for variable, weight in zip(variables, weights, strict=True):
-            variable.assign(weight)
+        assign(variables, weights)
         return inference.codes(x)
 
     return codes

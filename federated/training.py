@@ -25,6 +25,7 @@ from federated.algorithm import (
     Metrics,
     ServerState,
     Tensors,
+    assign,
 )
 from tfcluster import presets
 from tfcluster.errors import InputError
@@ -101,8 +102,7 @@ class ProximalOptimizer(Optimizer):
     def reset(self) -> None:
         """Forgets everything; the pull is towards the weights as they are now."""
         self.inner.reset()
-        for start, variable in zip(self.start, self.trainable, strict=True):
-            start.assign(variable)
+        assign(self.start, self.trainable)
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """One step."""
@@ -152,8 +152,7 @@ class TrainingLearner(abc.ABC):
 
     def update(self, broadcast: ServerState, data: ClientData, seed: tf.Tensor) -> ClientOutput:
         """Sums: weighted changes, rows, losses and steps. Gathered, if robust: changes, rows."""
-        for variable, weight in zip(self.optimizer.trainable, broadcast.weights, strict=True):
-            variable.assign(weight)
+        assign(self.optimizer.trainable, broadcast.weights)
         self.optimizer.reset()
         losses = self.train(broadcast, data.x, seed)
         n_rows = tf.cast(tf.shape(data.x)[0], tf.float32)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.record import RESULTS, append
+from benchmarks.record import append, read_results
 from federated.clustergan import AdversarialWork
 from federated.commands.federate import Carried, FederateOptions, carried
 from federated.gan_stages import FederatedGANConfig, cluster_use, gan_stages
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--partitions", nargs="+", choices=PARTITIONS, default=list(PARTITIONS))
     asked = parser.parse_args()
     set_threads(min(2, available_cores()))
-    done = [_identity(line) for line in _lines()]
+    done = [_identity(line) for line in read_results(NAME)]
     for wanted in _wanted(asked):
         if wanted in done:
             continue
@@ -84,11 +84,6 @@ _IDENTITY = (
 
 def _identity(line: dict[str, Any]) -> dict[str, Any]:
     return {name: line[name] for name in _IDENTITY if name in line}
-
-
-def _lines() -> list[dict[str, Any]]:
-    path = RESULTS / f"{NAME}.jsonl"
-    return list(map(json.loads, path.read_text().splitlines())) if path.exists() else []
 
 
 def _central(wanted: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.engines.tables import paired_table
-from benchmarks.record import RESULTS, append
+from benchmarks.record import append, read_results
 from federated.commands.federate import CARRIERS, Carried, FederateOptions, carried
 from federated.dec_stages import FederatedDECConfig, dec_stages
 from federated.rounds import run_stages
@@ -54,19 +53,13 @@ def main() -> None:
     asked = parser.parse_args()
     set_threads(min(2, available_cores()))
     trainer = DECTrainer(64, 10, dataclasses.replace(MODEL, max_steps=CENTRAL_STEPS))
-    done = {(line["seed"], line["partition"], line["backend"]) for line in _lines()}
+    done = {(line["seed"], line["partition"], line["backend"]) for line in read_results(NAME)}
     for seed in range(asked.seeds):
         missing = {
             name: [b for b in asked.backends if (seed, name, b) not in done] for name in PARTITIONS
         }
-        if any(missing.values()):
-            _run_seed(trainer, seed, missing)
-    print(paired_table(_lines()))
-
-
-def _lines() -> list[dict[str, Any]]:
-    path = RESULTS / f"{NAME}.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        _run_seed(trainer, seed, {name: found for name, found in missing.items() if found})
+    print(paired_table(read_results(NAME)))
 
 
 def _run_seed(trainer: DECTrainer, seed: int, missing: Mapping[str, Sequence[str]]) -> None:

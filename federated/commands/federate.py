@@ -8,7 +8,7 @@ import importlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from rich.console import Console
@@ -30,6 +30,7 @@ from tfcluster.commands.run import (
     logged,
     numbers_of_clusters,
     open_folder,
+    settled,
     told_how_to_resume,
 )
 from tfcluster.errors import InputError, unknown_name
@@ -85,6 +86,9 @@ class FederateOptions(RunOptions):
     def plan(self, n_clients: int) -> Plan:
         """Who takes part in which round."""
         return Plan(n_clients, self.clients_per_round, self.dropout, self.seed)
+
+
+AnyOptions = TypeVar("AnyOptions", bound=FederateOptions)
 
 
 def check_backend(name: str) -> None:
@@ -337,6 +341,22 @@ class FederatedRun:
         }
         self.run.write_json("result.json", {**result, "scores": scores, **provenance()})
         print_scores(self.console, scores, {})
+
+
+def checked(
+    options: AnyOptions, out: Path, backend: str, resume: bool
+) -> tuple[AnyOptions, Federation]:
+    """The options with their threads, and the clients, whatever is trained.
+
+    Raises:
+      InputError: If an option or the data does not fit.
+    """
+    check_backend(backend)
+    options = settled(options, out, resume)
+    federation = options.federation()
+    check_finite(federation, options.standardize)
+    options.plan(len(federation.names))
+    return options, federation
 
 
 @contextlib.contextmanager

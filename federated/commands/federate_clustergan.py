@@ -16,8 +16,7 @@ from federated.commands.federate import (
     FederatedRun,
     FederateOptions,
     begun,
-    check_backend,
-    check_finite,
+    checked,
     is_standardized,
     scores_of,
     write_client_labels,
@@ -36,7 +35,7 @@ from federated.gan_stages import (
 from federated.rounds import Stage
 from tfcluster import plots, presets
 from tfcluster.clustergan import ClusterGAN, check_range
-from tfcluster.commands.run import MethodScores, settled
+from tfcluster.commands.run import MethodScores
 from tfcluster.errors import InputError
 from tfcluster.estimator import unnumbered
 from tfcluster.gan_networks import Networks, check_width
@@ -106,12 +105,9 @@ def federate_clustergan(
       InputError: If an option, the data or the folder does not fit.
       TrainingError: If a number stops being finite.
     """
-    check_backend(backend)
-    options = settled(options, out, resume)
-    config, federation = options.config(), options.federation()
-    check_finite(federation, options.standardize)
+    config = options.config()
+    options, federation = checked(options, out, backend, resume)
     _check_rows(federation, options, config.model)
-    options.plan(len(federation.names))
     with begun(
         "federated_clustergan", options, config, federation,
         out=out, backend=backend, resume=resume, console=console,

@@ -16,8 +16,7 @@ from federated.commands.federate import (
     FederatedRun,
     FederateOptions,
     begun,
-    check_backend,
-    check_finite,
+    checked,
     scores_of,
     write_client_labels,
     write_scaling,
@@ -29,9 +28,6 @@ from federated.scaling import rms_factor
 from federated.training import LocalWork
 from tfcluster import plots, presets
 from tfcluster.checkpoint import Arrays
-from tfcluster.commands.run import (
-    settled,
-)
 from tfcluster.dec import DEC
 from tfcluster.estimator import unnumbered
 from tfcluster.presets import EndToEnd
@@ -102,11 +98,8 @@ def federate_dec(
       InputError: If an option, the data or the folder does not fit.
       TrainingError: If the loss stops being finite.
     """
-    check_backend(backend)
-    options = settled(options, out, resume)
-    config, federation = options.config(), options.federation()
-    check_finite(federation, options.standardize)
-    options.plan(len(federation.names))
+    config = options.config()
+    options, federation = checked(options, out, backend, resume)
     with begun(
         "federated_dec", options, config, federation,
         out=out, backend=backend, resume=resume, console=console,
