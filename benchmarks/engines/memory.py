@@ -16,9 +16,24 @@ def tree_bytes() -> int:
 
     Pages that several processes share count once.
     """
+    return sum(map(_proportional, _tree()))
+
+
+def tree_cpu_seconds() -> float:
+    """Processor seconds of this process and of those that carry its mark and live."""
+    return sum(map(_cpu_seconds, _tree()))
+
+
+def _tree() -> set[int]:
     mark = os.environ.get(MARK)
-    processes = {os.getpid(), *(marked_processes(mark) if mark else ())}
-    return sum(map(_proportional, processes))
+    return {os.getpid(), *(marked_processes(mark) if mark else ())}
+
+
+def _cpu_seconds(process: int) -> float:
+    with contextlib.suppress(OSError):  # gone meanwhile
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _proportional(process: int) -> int:

@@ -1,0 +1,1 @@
+"""`tfcluster compare`: engines and procedures side by side, one process and one line a run."""

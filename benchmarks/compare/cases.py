@@ -1,0 +1,245 @@
+"""What is compared: cases as plain values, and the suites they make up."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+ENGINES = ("local", "flower", "tff")
+CENTRAL, ALONE = "central", "alone"
+
+Settings = Mapping[str, Any]
+
+DEFAULTS = "fedavg, lloyd, global"
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One run; equal values give equal weights on every engine.
+
+    Attributes:
+      algorithm: "autoencoder" (rounds of pretraining, for their time), "dec" or "clustergan".
+      dataset: A name.
+      partition: How rows are split, with its number if it takes one: "iid", "dirichlet 0.3".
+      clients: How many; 0 for all natural groups.
+      per_round: Clients that take part in a round; 0 for all.
+      backend: An engine; or "central", all rows in one place; or "alone", every client for
+        itself.
+      seed: Of everything random.
+      procedure: What is tried, in a word; `settings` says it exactly.
+      settings: Fields of the federated configuration that are set otherwise.
+      evaluate_every: Rounds between two scores; 0 for the end only.
+    """
+
+    algorithm: str
+    dataset: str = "digits"
+    partition: str = "iid"
+    clients: int = 5
+    per_round: int = 0
+    backend: str = "local"
+    seed: int = 0
+    procedure: str = "fedavg"
+    settings: Settings = dataclasses.field(default_factory=dict)
+    evaluate_every: int = 0
+
+    @property
+    def key(self) -> str:
+        """The case in one line, equal for equal cases."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @property
+    def split(self) -> dict[str, Any]:
+        """Partition and its number, as `FederateOptions` takes them."""
+        name, _, number = self.partition.partition(" ")
+        return {"partition": name, "alpha": float(number) if number else None}
+
+    def __str__(self) -> str:
+        words = (self.algorithm, self.dataset, self.partition, f"{self.clients} clients")
+        return ", ".join((*words, self.procedure, self.backend, f"seed {self.seed}"))
+
+
+def from_dict(values: Mapping[str, Any]) -> Case:
+    """The case of a result line."""
+    return Case(**values)
+
+
+Score = Callable[[Case], float]
+"""How good a finished run was; what failed was worst."""
+
+# Budgets that fit: rounds are enough for a level, not for the last thousandth.
+DEC: Settings = {"pretraining_rounds": 40, "lloyd_rounds": 30, "rounds": 21}
+GAN: Settings = {"rounds": 20, "work.iterations": 20, "lloyd_rounds": 20}
+GAN_LONG: Settings = {"rounds": 40, "work.iterations": 100, "lloyd_rounds": 30}
+_QUICK: Settings = {"pretraining_rounds": 2, "lloyd_rounds": 2, "rounds": 3}
+
+HETEROGENEITY = ("iid", "dirichlet 1", "dirichlet 0.3", "dirichlet 0.1", "one_class")
+
+
+def _on_engines(cases: Sequence[Case], engines: Sequence[str] = ENGINES) -> Iterator[Case]:
+    """A B C, A B C: neighbours in time are the same work on different engines."""
+    for case in cases:
+        for engine in engines:
+            yield dataclasses.replace(case, backend=engine)
+
+
+def _smoke(seeds: Sequence[int]) -> Iterator[Case]:
+    yield from _on_engines([Case("dec", clients=2, seed=s, settings=_QUICK) for s in seeds])
+
+
+def _digits(seeds: Sequence[int]) -> Iterator[Case]:
+    for seed in seeds:
+        cases = (
+            Case("dec", seed=seed, settings=DEC, evaluate_every=4),
+            Case("clustergan", seed=seed, settings=GAN, evaluate_every=5),
+        )
+        yield from _on_engines(cases, (CENTRAL, *ENGINES))
+
+
+def _mnist_writers(seeds: Sequence[int]) -> Iterator[Case]:
+    work = {"pretraining_rounds": 50, "lloyd_rounds": 20, "rounds": 41, "clustering.steps": 10}
+    case = Case(
+        "dec", "mnist", "natural", 100, 20, procedure="20 of 100", settings=work, evaluate_every=10
+    )
+    yield from _on_engines([dataclasses.replace(case, seed=seed) for seed in seeds])
+
+
+def _scaling(seeds: Sequence[int]) -> Iterator[Case]:
+    base: Settings = {"pretraining_rounds": 6, "pretraining.epochs": 1, "model.dims": [128, 10]}
+    for seed in seeds:
+        case = Case("autoencoder", "mnist", clients=10, seed=seed, settings=base)
+        cases = [
+            dataclasses.replace(case, clients=n, procedure=f"clients={n}")
+            for n in (10, 30, 100, 300, 1_000)
+        ]
+        for dims in ([10], [128, 10], [500, 500, 10], [500, 500, 2_000, 10]):
+            changed = {**base, "model.dims": dims, "pretraining.steps": 1}
+            name = f"model={'-'.join(map(str, dims))}"
+            cases.append(dataclasses.replace(case, procedure=name, settings=changed))
+        for steps in (1, 10, 100, 1_000):
+            changed = {**base, "pretraining.steps": steps}
+            cases.append(dataclasses.replace(case, procedure=f"steps={steps}", settings=changed))
+        yield from _on_engines(cases)
+
+
+def _heterogeneity(seeds: Sequence[int]) -> Iterator[Case]:
+    for seed in seeds:
+        for partition in HETEROGENEITY:
+            clients = 10 if partition == "one_class" else 5
+            dec = Case("dec", partition=partition, clients=clients, seed=seed, settings=DEC)
+            gan = dataclasses.replace(dec, algorithm="clustergan", settings=GAN_LONG)
+            split = {**GAN_LONG, "rounds": 400, "work.iterations": 10, "placement": "split"}
+            yield from _on_engines((dec,), ("local", ALONE))
+            yield from _on_engines(
+                [dataclasses.replace(gan, procedure="average")], ("local", ALONE)
+            )
+            yield dataclasses.replace(gan, procedure="split", settings=split)
+        natural = Case("dec", "mnist", "natural", 20, seed=seed, settings=DEC)
+        yield from _on_engines((natural,), (CENTRAL, "local", ALONE))
+        for algorithm, settings in (("dec", DEC), ("clustergan", GAN_LONG)):
+            pooled = Case(algorithm, seed=seed, settings=settings, backend=CENTRAL)
+            yield dataclasses.replace(pooled, procedure="central")
+
+
+# Every rule is tried with three values of what its authors say to tune, on seeds of its own.
+TRIED: Mapping[str, tuple[str, tuple[float, ...]]] = {
+    "fedavg": ("learning_rate", (0.5, 1.0, 1.5)),
+    "fedavgm": ("momentum", (0.3, 0.6, 0.9)),
+    "fedadam": ("learning_rate", (1e-3, 3e-3, 1e-2)),
+    "fedyogi": ("learning_rate", (1e-3, 3e-3, 1e-2)),
+    "fedadagrad": ("learning_rate", (3e-3, 1e-2, 3e-2)),
+    "fedprox": ("proximal", (0.001, 0.01, 0.1)),
+    "median": ("learning_rate", (0.5, 1.0, 1.5)),
+    "trimmed_mean": ("trim", (0.2, 0.3, 0.4)),
+}
+TUNING_SEEDS = (100, 101)
+PARTITIONS = ("iid", "dirichlet 0.3")
+CENTROIDS = ("k_fed", "max_min", "double_kmeans", "random", "random_weighted")
+TARGETS = ("local", "batch")
+
+
+def _by_rule(rule: str, value: float, partition: str, seed: int) -> Case:
+    settings = {**DEC, "aggregation": rule, f"aggregation.{TRIED[rule][0]}": value}
+    return Case("dec", partition=partition, seed=seed, procedure=rule, settings=settings)
+
+
+def _tuning(seeds: Sequence[int], score: Score) -> Iterator[Case]:
+    del seeds, score
+    for seed in TUNING_SEEDS:
+        for rule, (_, values) in TRIED.items():
+            for value in values:
+                yield _by_rule(rule, value, PARTITIONS[1], seed)
+
+
+def tuned(rule: str, score: Score) -> float:
+    """The rule's number with the best mean score over the tuning seeds."""
+    totals = {
+        value: sum(score(_by_rule(rule, value, PARTITIONS[1], seed)) for seed in TUNING_SEEDS)
+        for value in TRIED[rule][1]
+    }
+    return max(totals, key=totals.__getitem__)
+
+
+def _procedures(seeds: Sequence[int], score: Score) -> Iterator[Case]:
+    """Paired: all else is equal, the first weights and the plan among it."""
+    for seed in seeds:
+        for partition in PARTITIONS:
+            for rule in TRIED:
+                yield _by_rule(rule, tuned(rule, score), partition, seed)
+            plain = Case("dec", partition=partition, seed=seed, procedure=DEFAULTS, settings=DEC)
+            yield plain
+            for name, choices in (("centroids", CENTROIDS), ("target", TARGETS)):
+                for choice in choices:
+                    changed = {**DEC, name: choice}
+                    yield dataclasses.replace(plain, procedure=f"{name} {choice}", settings=changed)
+
+
+@dataclasses.dataclass(frozen=True)
+class Suite:
+    """Cases with one purpose.
+
+    Attributes:
+      name: As on the command line.
+      purpose: In a line.
+      stages: Seeds, and the scores of what is finished, to runs in order; each stage begins when
+        the one before is done.
+      seeds: How many, unless said otherwise.
+      is_timed: Whether seconds are compared, so that runs must not share the machine.
+    """
+
+    name: str
+    purpose: str
+    stages: Sequence[Callable[[Sequence[int], Score], Iterator[Case]]]
+    seeds: int = 3
+    is_timed: bool = True
+
+
+def _plain(
+    cases: Callable[[Sequence[int]], Iterator[Case]],
+) -> tuple[Callable[[Sequence[int], Score], Iterator[Case]]]:
+    return (lambda seeds, _: cases(seeds),)
+
+
+SUITES: Mapping[str, Suite] = {
+    suite.name: suite
+    for suite in (
+        Suite("smoke", "A few rounds on every engine, to see that all works", _plain(_smoke), 1),
+        Suite("digits", "DEC and ClusterGAN on digits on every engine", _plain(_digits)),
+        Suite("mnist-writers", "DEC on MNIST, 20 of 100 writers a round", _plain(_mnist_writers)),
+        Suite("scaling", "Cost of a round by clients, model and work", _plain(_scaling), 1),
+        Suite(
+            "heterogeneity",
+            "From IID rows to one class per client, against central and alone",
+            _plain(_heterogeneity),
+            is_timed=False,
+        ),
+        Suite(
+            "aggregation",
+            "Which aggregation, centroids and target are best",
+            (_tuning, _procedures),
+            10,
+            is_timed=False,
+        ),
+    )
+}

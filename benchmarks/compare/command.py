@@ -1,0 +1,91 @@
+"""`tfcluster compare`: runs a suite and writes the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from tfcluster.errors import InputError, unknown_name
+
+_SUITES = ("smoke", "digits", "mnist-writers", "scaling", "heterogeneity", "aggregation")
+
+
+def compare(
+    suites: Annotated[
+        Optional[list[str]], typer.Argument(help=f"Of {', '.join(_SUITES)}. [default: digits]")
+    ] = None,
+    seeds: Annotated[
+        Optional[int], typer.Option(min=1, help="Of each case. [default: the suite's]")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where lines, report.html and report.md go.")] = Path(
+        "runs/compare"
+    ),
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Runs at a time, where no seconds are compared.")
+    ] = 1,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Run nothing; write the page of what is there.")
+    ] = False,
+) -> None:
+    """Compare Flower, TFF and the local loop, or procedures, and write a page.
+
+    What is there is not run again: after an interruption the same command goes on.
+    """
+    names = suites or ["digits"]
+    for name in names:
+        if name not in _SUITES:
+            raise unknown_name("suite", name, _SUITES)
+    console = Console()
+    if not report_only:
+        for name in names:
+            _run(name, seeds, out, jobs, console)
+    from benchmarks.compare.report import verdict, write_report
+
+    lines = _lines(out)
+    if not lines:
+        raise InputError(f"There are no runs under {out} yet. Leave out --report-only.")
+    written = write_report(lines, out)
+    for sentence in verdict(lines):
+        console.print(sentence)
+    console.print(f"Page: {written}")
+
+
+def _run(name: str, seeds: int | None, out: Path, jobs: int, console: Console) -> None:
+    from benchmarks.compare.cases import SUITES, Case
+    from benchmarks.compare.runs import Line, Results, run_suite
+
+    suite = SUITES[name]
+    if jobs > 1 and suite.is_timed:
+        raise InputError(
+            f"Suite {name} compares seconds, so its runs must not share the machine. "
+            f"Received: --jobs {jobs}. Leave it out."
+        )
+    console.print(f"[bold]{name}[/]: {suite.purpose}")
+
+    def tell(case: Case, line: Line | None) -> None:
+        if line is None:
+            console.print(f"  {escape(str(case))} ...")
+        elif line["status"] == "failed":
+            last = line["error"].strip().splitlines()[-1]
+            console.print(f"  [bold red]failed[/] {escape(str(case))}: {escape(last)}")
+        else:
+            found = ", ".join(f"{k} {v:.3f}" for k, v in line["scores"].items())
+            console.print(f"    {line['seconds']['total']:.1f} s  {found}")
+
+    run_suite(suite, range(seeds or suite.seeds), Results(_file(out, name)), tell, jobs)
+
+
+def _file(out: Path, suite: str) -> Path:
+    return out / f"compare_{suite.replace('-', '_')}.jsonl"
+
+
+def _lines(out: Path) -> dict[str, list[dict]]:
+    """Suite to its lines, of all that have been run."""
+    from benchmarks.compare.runs import Results
+
+    found = {name: list(Results(_file(out, name))) for name in _SUITES}
+    return {name: lines for name, lines in found.items() if lines}

@@ -1,0 +1,169 @@
+"""What a case trains: its stages on any engine, its central form, and how either is scored."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.compare.cases import Case
+from federated.aggregation import aggregation
+from federated.algorithm import ServerState
+from federated.commands.federate import Carried
+from federated.dec_stages import FederatedDECConfig, dec_stages
+from federated.evaluation import ClusterPass, DECLabelling, Labelling, federated_scores
+from federated.federation import Federation
+from federated.gan_codes import GANArgmax, GANCodes, NearestCenter
+from federated.gan_stages import AdversarialStage, FederatedGANConfig, gan_stages
+from federated.rounds import Stage
+from federated.training import LocalWork
+from tfcluster import presets
+from tfcluster.checkpoint import Arrays
+from tfcluster.clustergan import ClusterGAN
+from tfcluster.dec import DEC
+from tfcluster.errors import InputError
+from tfcluster.estimator import unnumbered
+from tfcluster.presets import EndToEnd
+
+SCORES = ("accuracy", "nmi", "ari", "purity")
+
+Label = Callable[[np.ndarray], np.ndarray]
+
+
+def make_model(case: Case, federation: Federation) -> Model:
+    """What the case trains.
+
+    Raises:
+      InputError: If a setting does not fit.
+    """
+    kind = {"autoencoder": _Autoencoder, "dec": _DEC, "clustergan": _GAN}[case.algorithm]
+    model: Model = kind(case, len(federation.classes))
+    return model
+
+
+def _with(config: Any, case: Case) -> Any:
+    """The configuration with the case's settings."""
+    settings = dict(case.settings)
+    rule = settings.pop("aggregation", "fedavg")
+    parts = {k: settings.pop(k) for k in list(settings) if k.startswith("aggregation.")}
+    numbers = {name.partition(".")[2]: value for name, value in parts.items()}
+    config = dataclasses.replace(config, aggregation=aggregation(rule, **numbers))
+    return presets.override(config, settings)
+
+
+class Model(abc.ABC):
+    """An algorithm with its configuration.
+
+    Args:
+      case: What is run.
+      n_clusters: Clusters to find: as many as there are classes.
+    """
+
+    def __init__(self, case: Case, n_clusters: int) -> None:
+        self.case, self.n_clusters = case, n_clusters
+
+    @abc.abstractmethod
+    def stages(self, n_features: int) -> Sequence[Stage]:
+        """For an engine."""
+
+    def fit(self, X: np.ndarray) -> Label:
+        """Trains on rows in one place with the same budget; returns what labels rows."""
+        del X
+        raise InputError(f"{self.case.algorithm!r} finds no clusters. Compare it on engines only.")
+
+    def scores_of(self, at: Carried, stage: Stage, state: ServerState) -> dict[str, float]:
+        """Exact scores on the way; empty where there are no clusters yet."""
+        del at, stage, state
+        return {}
+
+    def final_scores(self, at: Carried, kept: Arrays) -> dict[str, float]:
+        """Exact scores of the result."""
+        del at, kept
+        return {}
+
+    def _scores(
+        self, at: Carried, labelling: Labelling, weights: Sequence[Any]
+    ) -> dict[str, float]:
+        first = ClusterPass(at.store.n_features, labelling, self.n_clusters)
+        found = federated_scores(at.carrier, at.everyone, first, weights, with_distances=False)
+        return {name: round(found.scores[name], 5) for name in SCORES}
+
+
+class _Autoencoder(Model):
+    def __init__(self, case: Case, n_clusters: int) -> None:
+        super().__init__(case, n_clusters)
+        model = presets.dec_config("keras", case.dataset)
+        size = model.batch_size
+        usual = FederatedDECConfig(
+            model=model,
+            pretraining=LocalWork(2, batch_size=size),
+            clustering=LocalWork(steps=model.update_interval or 30, batch_size=size),
+        )
+        self.config: FederatedDECConfig = _with(usual, case)
+
+    def stages(self, n_features: int) -> Sequence[Stage]:
+        return self._all_stages(n_features)[:1]
+
+    def _all_stages(self, n_features: int) -> Sequence[Stage]:
+        return dec_stages(n_features, self.n_clusters, self.config, self.case.seed)
+
+
+class _DEC(_Autoencoder):
+    def stages(self, n_features: int) -> Sequence[Stage]:
+        return self._all_stages(n_features)
+
+    def fit(self, X: np.ndarray) -> Label:
+        config = self.config
+        assert isinstance(config.model.pretraining, EndToEnd)
+        passes = config.pretraining_rounds * config.pretraining.epochs
+        model = presets.override(
+            config.model,
+            {
+                "pretraining.epochs": passes,
+                "max_steps": config.rounds // 2 * config.clustering.steps,
+                "update_interval": config.clustering.steps,
+            },
+        )
+        return DEC(self.n_clusters, preset=model, random_state=self.case.seed).fit(X).predict
+
+    def scores_of(self, at: Carried, stage: Stage, state: ServerState) -> dict[str, float]:
+        if stage.name != "cluster":
+            return {}
+        return self._scores(at, self._labelling(), state.weights)
+
+    def final_scores(self, at: Carried, kept: Arrays) -> dict[str, float]:
+        weights = [*unnumbered("encoder", kept), kept["clusters"]]
+        return self._scores(at, self._labelling(), weights)
+
+    def _labelling(self) -> DECLabelling:
+        return DECLabelling(self.n_clusters, self.config.model)
+
+
+class _GAN(Model):
+    def __init__(self, case: Case, n_clusters: int) -> None:
+        super().__init__(case, n_clusters)
+        model = presets.gan_config("auto", case.dataset)
+        self.config: FederatedGANConfig = _with(FederatedGANConfig(model=model), case)
+
+    def stages(self, n_features: int) -> Sequence[Stage]:
+        return gan_stages(n_features, self.n_clusters, self.config, self.case.seed)
+
+    def fit(self, X: np.ndarray) -> Label:
+        steps = self.config.rounds * self.config.work.iterations
+        model = dataclasses.replace(self.config.model, steps=steps)
+        return ClusterGAN(self.n_clusters, preset=model, random_state=self.case.seed).fit(X).predict
+
+    def scores_of(self, at: Carried, stage: Stage, state: ServerState) -> dict[str, float]:
+        if not isinstance(stage, AdversarialStage):
+            return {}
+        generator, _, encoder = stage.networks(state)
+        labelling = GANArgmax(self.n_clusters, self.config.model)
+        return self._scores(at, labelling, [*generator, *encoder])
+
+    def final_scores(self, at: Carried, kept: Arrays) -> dict[str, float]:
+        parts = [w for name in ("generator", "encoder") for w in unnumbered(name, kept)]
+        labelling = NearestCenter(GANCodes(self.n_clusters, self.config.model), self.n_clusters)
+        return self._scores(at, labelling, [*parts, kept["centers"]])

@@ -1,0 +1,215 @@
+"""One case in a process of its own: `python -m benchmarks.compare.worker SPAWNED < case.json`.
+
+`SPAWNED` is the time the process was asked for, in seconds of the epoch. The last line on standard
+output is the result as JSON; whatever libraries print goes to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.compare import cases, central
+from benchmarks.compare.cases import Case
+from benchmarks.compare.models import Model, make_model
+from benchmarks.engines.memory import MemoryWatch, tree_cpu_seconds
+from federated.commands.federate import CARRIERS, Carried, FederateOptions, carried
+from federated.rounds import Position, RoundCheckpoint, Stage, run_stages
+from tfcluster.checkpoint import Arrays
+from tfcluster.estimator import digest
+from tfcluster.runtime import available_cores, provenance, set_threads
+from tfcluster.training import Record
+
+THREADS = 2
+
+
+def main() -> None:
+    """Runs the case on standard input."""
+    spawned = float(sys.argv[1])
+    case = cases.from_dict(json.load(sys.stdin))
+    with contextlib.redirect_stdout(sys.stderr):
+        if case.backend in CARRIERS:
+            importlib.import_module(CARRIERS[case.backend].partition(":")[0])
+        result = run(case, time.time() - spawned)
+    print(json.dumps(result))
+
+
+def run(case: Case, import_seconds: float) -> dict[str, Any]:
+    """Trains, scores, and takes the time apart.
+
+    Args:
+      case: What to run.
+      import_seconds: From the start of the process until everything was imported.
+    """
+    threads = min(THREADS, available_cores())
+    set_threads(threads)
+    start = time.perf_counter()
+    options = FederateOptions(
+        dataset=case.dataset,
+        seed=case.seed,
+        clients=case.clients,
+        clients_per_round=case.per_round,
+        threads=threads,
+        **case.split,
+    )
+    federation = options.federation()
+    model = make_model(case, federation)
+    seconds = {"import": import_seconds, "data": time.perf_counter() - start}
+    with MemoryWatch() as watch:
+        if case.backend in CARRIERS:
+            start = time.perf_counter()
+            with carried(case.backend, federation, options) as at:
+                seconds["engine_start"] = time.perf_counter() - start
+                found = _Federated(case, model, at, options).run()
+                found["cpu_seconds"] = tree_cpu_seconds()
+        else:
+            found = central.run(case, model, federation)
+            found["cpu_seconds"] = tree_cpu_seconds()
+    seconds |= found.pop("seconds")
+    seconds["total"] = time.perf_counter() - start + import_seconds + seconds["data"]
+    return {
+        "n_rows": sum(federation.sizes),
+        "n_features": federation.n_features,
+        "sizes": federation.sizes if len(federation.sizes) <= 100 else None,
+        "threads": threads,
+        "seconds": {name: round(value, 4) for name, value in seconds.items()},
+        "memory": _memory(watch),
+        **found,
+        **provenance(),
+    }
+
+
+def _memory(watch: MemoryWatch) -> dict[str, Any]:
+    """Peak, slope over the last half, and about fifty samples."""
+    samples = watch.samples or [(0.0, 0)]
+    later = np.array(samples[len(samples) // 2 :], float)
+    slope = np.polyfit(later[:, 0], later[:, 1], 1)[0] * 60 / 1e6 if len(later) > 2 else 0.0
+    kept = samples[:: max(1, len(samples) // 50)]
+    return {
+        "peak_mb": round(max(size for _, size in samples) / 1e6),
+        "mb_per_minute": round(float(slope), 1),
+        "samples": [[round(when, 1), round(size / 1e6)] for when, size in kept],
+    }
+
+
+class _Checkpoint(RoundCheckpoint):
+    """Knows how long its writing took."""
+
+    seconds = 0.0
+
+    def save(self, at: Position) -> None:
+        start = time.perf_counter()
+        super().save(at)
+        self.seconds += time.perf_counter() - start
+
+
+class _Federated:
+    """A case on an engine."""
+
+    def __init__(self, case: Case, model: Model, at: Carried, options: FederateOptions) -> None:
+        self._case, self._model, self._at, self._options = case, model, at, options
+        self._evaluation = 0.0
+        self._curve: list[dict[str, Any]] = []
+        self._trained = 0.0
+
+    def run(self) -> dict[str, Any]:
+        """Rounds, scores, seconds."""
+        stages = self._model.stages(self._at.store.n_features)
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint = _Checkpoint(Path(folder) / "checkpoint.npz", {})
+            kept, history = run_stages(
+                stages,
+                self._at.carrier,
+                self._options.plan(len(self._at.store)),
+                score=self._score,
+                checkpoint=checkpoint,
+            )
+        rounds = _by_phase(history)
+        return {
+            "start_hash": digest(*_arrays(stages[0]))[:16],
+            "end_hash": digest(*kept.values())[:16],
+            "seconds": {
+                **_apart(rounds),
+                "evaluation": self._evaluation,
+                "checkpoint": checkpoint.seconds,
+            },
+            "rounds": rounds,
+            "warm": {phase: _spread(seconds) for phase, seconds in rounds.items()},
+            "loss": [round(r["loss"], 6) for r in history if "loss" in r],
+            "bytes": _bytes(history, len(self._at.store), self._case.per_round),
+            "curve": self._curve,
+            "scores": self._model.final_scores(self._at, kept),
+        }
+
+    def _score(self, stage: Stage, state: Any, record: Record) -> Record:
+        """Scores now and then; their time is theirs."""
+        self._trained += record["round_seconds"]
+        every = self._case.evaluate_every
+        is_end = record["converged"] or record["step"] == stage.n_rounds
+        if not every or not (is_end or record["step"] % every == 1):
+            return {}
+        start = time.perf_counter()
+        scores = self._model.scores_of(self._at, stage, state)
+        self._evaluation += time.perf_counter() - start
+        if scores:
+            where = {"phase": stage.name, "round": record["step"]}
+            self._curve.append({**where, "seconds": round(self._trained, 3), **scores})
+        return {}
+
+
+def _arrays(stage: Stage) -> list[np.ndarray]:
+    """Weights before the first round."""
+    nothing: Arrays = {}
+    return [np.ascontiguousarray(w) for w in stage.begin(nothing).weights]
+
+
+def _by_phase(history: Sequence[Record]) -> dict[str, list[float]]:
+    """Seconds of rounds; those that only exchange masses are a phase of their own."""
+    found: dict[str, list[float]] = {}
+    for record in history:
+        is_exchange = record["phase"] == "cluster" and "loss" not in record
+        phase = "exchange" if is_exchange else record["phase"]
+        found.setdefault(phase, []).append(record["round_seconds"])
+    return found
+
+
+def _n_cold(phase: str) -> int:
+    """Rounds of a phase in which something is compiled: proposals and Lloyd's are two kinds."""
+    return 2 if phase == "centroids" else 1
+
+
+def _apart(rounds: dict[str, list[float]]) -> dict[str, float]:
+    first = sum(sum(seconds[: _n_cold(phase)]) for phase, seconds in rounds.items())
+    return {"first_rounds": first, "warm_rounds": sum(map(sum, rounds.values())) - first}
+
+
+def _spread(seconds: list[float]) -> dict[str, float]:
+    """Median and quartiles of rounds after the first of a phase."""
+    warm = seconds[1:] or seconds
+    quartiles = statistics.quantiles(warm, n=4) if len(warm) > 1 else warm * 3
+    names = ("q1", "median", "q3")
+    return {**dict(zip(names, (round(q, 5) for q in quartiles), strict=True)), "n": len(warm)}
+
+
+def _bytes(history: Sequence[Record], clients: int, per_round: int) -> dict[str, float]:
+    """Numbers sent, without an engine's wrapping, of a client in a round of training."""
+    training = [r for r in history if "loss" in r] or list(history)
+    taking = per_round or clients
+    return {
+        way: round(statistics.mean(r[f"bytes_{way}"] for r in training) / taking)
+        for way in ("up", "down")
+    }
+
+
+if __name__ == "__main__":
+    main()

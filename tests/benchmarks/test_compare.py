@@ -1,0 +1,127 @@
+"""Runs of a comparison: cases, processes, resuming, failures."""
+
+import dataclasses
+import json
+import sys
+
+import pytest
+
+from benchmarks.compare import cases, command, runs
+from benchmarks.compare.cases import SUITES, Case
+from tfcluster import cli
+
+QUICK = {"pretraining_rounds": 1, "lloyd_rounds": 1, "rounds": 3, "model.dims": [16, 10]}
+CASE = Case("dec", clients=2, settings=QUICK, evaluate_every=1)
+
+
+def every_case(suite, seeds=(0, 1, 2), score=lambda case: 0.5):
+    return [case for stage in suite.stages for case in stage(seeds, score)]
+
+
+@pytest.fixture(scope="module")
+def local_line():
+    return runs.run_case(CASE)
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=lambda suite: suite.name)
+def test_no_case_is_there_twice(suite):
+    keys = [case.key for case in every_case(suite)]
+    assert keys
+    assert len(set(keys)) == len(keys)
+    assert [cases.from_dict(json.loads(key)).key for key in keys] == keys
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist-writers", "scaling"])
+def test_engines_take_turns_on_the_same_work(name):
+    """A B C, A B C: what slows the machine for a while slows all of them."""
+    made = [case for case in every_case(SUITES[name]) if case.backend in cases.ENGINES]
+    turns = [made[i : i + 3] for i in range(0, len(made), 3)]
+    for turn in turns:
+        assert tuple(case.backend for case in turn) == cases.ENGINES
+        assert len({dataclasses.replace(case, backend="").key for case in turn}) == 1
+
+
+def test_rules_are_tuned_alike_and_on_seeds_of_their_own():
+    tuning, procedures = SUITES["aggregation"].stages
+    tried = list(tuning(range(10), lambda case: 0.0))
+    counts = {rule: sum(case.procedure == rule for case in tried) for rule in cases.TRIED}
+    assert len(set(counts.values())) == 1
+    paired = list(procedures(range(10), lambda case: 0.0))
+    assert not {case.seed for case in tried} & {case.seed for case in paired}
+
+
+def test_the_best_number_is_taken():
+    def score(case):
+        return -abs(case.settings.get("aggregation.momentum", 0.0) - 0.6)
+
+    assert cases.tuned("fedavgm", score) == 0.6
+
+
+def test_a_run_is_taken_apart(local_line):
+    assert local_line["status"] == "done", local_line.get("error")
+    parts = ("import", "data", "engine_start", "first_rounds", "warm_rounds", "evaluation")
+    assert all(local_line["seconds"][part] > 0 for part in (*parts, "checkpoint"))
+    assert sum(local_line["seconds"][part] for part in parts) < local_line["seconds"]["total"]
+    assert set(local_line["rounds"]) == {"pretrain", "centroids", "exchange", "cluster"}
+    assert 0 < local_line["scores"]["accuracy"] <= 1
+    assert local_line["curve"][-1]["phase"] == "cluster"
+    assert local_line["memory"]["peak_mb"] > 100
+    assert local_line["cpu_seconds"] > 1
+
+
+def test_equal_cases_give_equal_weights(local_line):
+    again = runs.run_case(CASE)
+    assert again["end_hash"] == local_line["end_hash"]
+    other = runs.run_case(dataclasses.replace(CASE, seed=1))
+    assert other["start_hash"] != local_line["start_hash"]
+
+
+@pytest.mark.parametrize("backend", [cases.CENTRAL, cases.ALONE])
+def test_the_same_training_without_federation(backend):
+    line = runs.run_case(dataclasses.replace(CASE, backend=backend, evaluate_every=0))
+    assert line["status"] == "done", line.get("error")
+    assert 0 < line["scores"]["nmi"] <= 1
+
+
+def test_a_failure_is_kept_and_the_rest_goes_on(tmp_path):
+    broken = dataclasses.replace(CASE, settings={"no_such_field": 1})
+    suite = cases.Suite("x", "", (lambda seeds, score: iter([broken, CASE]),))
+    results, told = runs.Results(tmp_path / "x.jsonl"), []
+    runs.run_suite(suite, [0], results, lambda case, line: told.append(line and line["status"]))
+    assert told == [None, "failed", None, "done"]
+    assert "no_such_field" in next(iter(results))["error"]
+
+
+def test_an_interrupted_suite_goes_on(tmp_path, local_line):
+    path = tmp_path / "x.jsonl"
+    runs.Results(path).add(CASE, local_line)
+    with path.open("a") as file:
+        file.write('{"case": {"algori')  # killed while it wrote
+    other = dataclasses.replace(CASE, seed=5)
+    suite = cases.Suite("x", "", (lambda seeds, score: iter([CASE, other]),))
+    begun = []
+    runs.run_suite(suite, [0], runs.Results(path), lambda case, line: begun.append(case))
+    assert set(begun) == {other}
+    assert [line["case"]["seed"] for line in runs.Results(path)] == [0, 5]
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        (["compare", "nothing"], "suite"),
+        (["compare", "digits", "--jobs", "2"], "compares seconds"),
+        (["compare", "--report-only", "--out", "nowhere"], "no runs"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(words, rule, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["tfcluster", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert rule in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_in_the_help_are_the_suites():
+    assert tuple(SUITES) == command._SUITES
