@@ -1,16 +1,24 @@
-"""Runs a suite's cases, each in a process of its own, and keeps a line of every one."""
+"""Runs a suite's cases in processes of their own, and keeps a line of every one.
+
+Where seconds are compared every case has its process; elsewhere cases of the same clients share
+one, which compiles what they have in common once.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import subprocess
 import sys
+import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from benchmarks.compare import cases
 from benchmarks.compare.cases import Case, Suite
@@ -69,12 +77,11 @@ def _parsed(text: str) -> Line | None:
     return line
 
 
+Tell = Callable[[Case, Line | None], None]
+
+
 def run_suite(
-    suite: Suite,
-    seeds: Sequence[int],
-    results: Results,
-    tell: Callable[[Case, Line | None], None],
-    n_jobs: int = 1,
+    suite: Suite, seeds: Sequence[int], results: Results, tell: Tell, n_jobs: int = 1
 ) -> None:
     """Runs what is missing.
 
@@ -83,44 +90,74 @@ def run_suite(
       seeds: Of the suite.
       results: Where lines are, and go.
       tell: Called before a run with None, and after it with its line.
-      n_jobs: Runs at a time; more than one only where no time is compared.
+      n_jobs: Processes at a time; more than one only where no time is compared.
     """
+    lock = threading.Lock()
+
+    def take(group: Sequence[Case]) -> None:
+        for case, line in run_group(group, tell):
+            with lock:
+                results.add(case, line)
+                tell(case, line)
+
     for stage in suite.stages:
-        missing = (case for case in stage(seeds, results.score) if not results.has(case))
-        for case, line in _run_all(missing, tell, n_jobs):
-            results.add(case, line)
-            tell(case, line)
+        missing = [case for case in stage(seeds, results.score) if not results.has(case)]
+        sharing = itertools.groupby(
+            missing, key=lambda c: c.key if suite.is_timed else c.clients_key
+        )
+        groups = [list(group) for _, group in sharing]
+        with ThreadPoolExecutor(n_jobs) as pool:
+            try:
+                list(pool.map(take, groups))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
 
 
-def _run_all(
-    missing: Iterable[Case], tell: Callable[[Case, Line | None], None], n_jobs: int
-) -> Iterator[tuple[Case, Line]]:
-    def run(case: Case) -> tuple[Case, Line]:
-        tell(case, None)
-        return case, run_case(case)
+def run_group(group: Sequence[Case], tell: Tell) -> Iterator[tuple[Case, Line]]:
+    """Cases one after the other in one process, and in a new one after each that failed.
 
-    if n_jobs == 1:
-        yield from map(run, missing)
-        return
-    with ThreadPoolExecutor(n_jobs) as pool:
+    Args:
+      group: Of the same clients on the same engine.
+      tell: Called with None before each.
+    """
+    waiting = list(group)
+    while waiting:
+        with tempfile.TemporaryFile("w+") as errors, _worker(errors) as process:
+            line: Line = {"status": "done"}
+            while waiting and line["status"] == "done":
+                case = waiting.pop(0)
+                tell(case, None)
+                line = {"case": json.loads(case.key), **_answer(process, case, errors)}
+                yield case, line
+
+
+@contextlib.contextmanager
+def _worker(errors: IO[str]) -> Iterator[subprocess.Popen[str]]:
+    words = [sys.executable, "-m", "benchmarks.compare.worker", repr(time.time())]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=errors, text=True) as process:
         try:
-            yield from pool.map(run, missing)
+            yield process
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            process.kill()
             raise
 
 
-def run_case(case: Case) -> Line:
-    """One case in its own process: its line, with `status` "done", or "failed" and an `error`."""
-    words = [sys.executable, "-m", "benchmarks.compare.worker", repr(time.time())]
-    line: Line = {"case": json.loads(case.key)}
-    try:
-        ended = subprocess.run(
-            words, input=case.key, capture_output=True, text=True, check=False, timeout=_PATIENCE
-        )
-    except subprocess.TimeoutExpired:
-        return {**line, "status": "failed", "error": f"It took more than {_PATIENCE} seconds."}
-    if ended.returncode:
-        error = ended.stderr[-_SHOWN:] or f"It ended with code {ended.returncode}."
-        return {**line, "status": "failed", "error": error}
-    return {**line, "status": "done", **json.loads(ended.stdout.splitlines()[-1])}
+def _answer(process: subprocess.Popen[str], case: Case, errors: IO[str]) -> Line:
+    """`status` "done" and what was found, or "failed" and an `error`."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    clock = threading.Timer(_PATIENCE, process.kill)
+    clock.start()
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(case.key + "\n")
+        process.stdin.flush()
+    answer = process.stdout.readline()
+    clock.cancel()
+    if answer:
+        return {"status": "done", **json.loads(answer)}
+    code = process.wait()
+    errors.seek(0)
+    error = errors.read()[-_SHOWN:] or f"It ended with code {code}, within {_PATIENCE} seconds."
+    return {"status": "failed", "error": error}

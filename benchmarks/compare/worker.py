@@ -1,19 +1,22 @@
-"""One case in a process of its own: `python -m benchmarks.compare.worker SPAWNED < case.json`.
+"""Cases in a process of their own: `python -m benchmarks.compare.worker SPAWNED`.
 
-`SPAWNED` is the time the process was asked for, in seconds of the epoch. The last line on standard
-output is the result as JSON; whatever libraries print goes to standard error.
+`SPAWNED` is the time the process was asked for, in seconds of the epoch. Every line on standard
+input is a case, all of the same clients on the same engine; each is answered by a line of JSON on
+standard output. Whatever libraries print goes to standard error.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import json
+import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,36 +27,44 @@ from benchmarks.compare.cases import Case
 from benchmarks.compare.models import Model, make_model
 from benchmarks.engines.memory import MemoryWatch, tree_cpu_seconds
 from federated.commands.federate import CARRIERS, Carried, FederateOptions, carried
+from federated.federation import Federation
 from federated.rounds import Position, RoundCheckpoint, Stage, run_stages
 from tfcluster.checkpoint import Arrays
 from tfcluster.estimator import digest
 from tfcluster.runtime import available_cores, provenance, set_threads
 from tfcluster.training import Record
 
-THREADS = 2
+_LISTED = 100  # clients whose sizes are kept
 
 
 def main() -> None:
-    """Runs the case on standard input."""
+    """Runs the cases on standard input."""
     spawned = float(sys.argv[1])
-    case = cases.from_dict(json.load(sys.stdin))
-    with contextlib.redirect_stdout(sys.stderr):
-        if case.backend in CARRIERS:
-            importlib.import_module(CARRIERS[case.backend].partition(":")[0])
-        result = run(case, time.time() - spawned)
-    print(json.dumps(result))
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    with contextlib.ExitStack() as stack:
+        bench: Bench | None = None
+        for line in sys.stdin:
+            case = cases.from_dict(json.loads(line))
+            bench = bench or stack.enter_context(begun(case, spawned))
+            answers.write(json.dumps(bench.run(case)) + "\n")
+            answers.flush()
 
 
-def run(case: Case, import_seconds: float) -> dict[str, Any]:
-    """Trains, scores, and takes the time apart.
+@contextlib.contextmanager
+def begun(case: Case, spawned: float) -> Iterator[Bench]:
+    """Starts what all cases of a process share, and times it.
 
     Args:
-      case: What to run.
-      import_seconds: From the start of the process until everything was imported.
+      case: The first of them.
+      spawned: When the process was asked for.
     """
-    threads = min(THREADS, available_cores())
-    set_threads(threads)
+    if case.backend in CARRIERS:
+        importlib.import_module(CARRIERS[case.backend].partition(":")[0])
+    seconds = {"import": time.time() - spawned}
     start = time.perf_counter()
+    threads = min(case.threads, available_cores())
+    set_threads(threads)
     options = FederateOptions(
         dataset=case.dataset,
         seed=case.seed,
@@ -63,30 +74,56 @@ def run(case: Case, import_seconds: float) -> dict[str, Any]:
         **case.split,
     )
     federation = options.federation()
-    model = make_model(case, federation)
-    seconds = {"import": import_seconds, "data": time.perf_counter() - start}
-    with MemoryWatch() as watch:
-        if case.backend in CARRIERS:
-            start = time.perf_counter()
-            with carried(case.backend, federation, options) as at:
-                seconds["engine_start"] = time.perf_counter() - start
-                found = _Federated(case, model, at, options).run()
-                found["cpu_seconds"] = tree_cpu_seconds()
-        else:
-            found = central.run(case, model, federation)
-            found["cpu_seconds"] = tree_cpu_seconds()
-    seconds |= found.pop("seconds")
-    seconds["total"] = time.perf_counter() - start + import_seconds + seconds["data"]
-    return {
-        "n_rows": sum(federation.sizes),
-        "n_features": federation.n_features,
-        "sizes": federation.sizes if len(federation.sizes) <= 100 else None,
-        "threads": threads,
-        "seconds": {name: round(value, 4) for name, value in seconds.items()},
-        "memory": _memory(watch),
-        **found,
-        **provenance(),
-    }
+    seconds["data"] = time.perf_counter() - start
+    if case.backend not in CARRIERS:
+        yield Bench(options, federation, None, seconds)
+        return
+    start = time.perf_counter()
+    with carried(case.backend, federation, options) as at:
+        seconds["engine_start"] = time.perf_counter() - start
+        yield Bench(options, federation, at, seconds)
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """What cases share.
+
+    Attributes:
+      options: Of the clients.
+      federation: The clients.
+      at: They on an engine; None without one.
+      seconds: What starting took.
+    """
+
+    options: FederateOptions
+    federation: Federation
+    at: Carried | None
+    seconds: dict[str, float]
+
+    def run(self, case: Case) -> dict[str, Any]:
+        """Trains, scores, and takes the time apart."""
+        sizes = self.federation.sizes
+        model = make_model(case, self.federation)
+        start = time.perf_counter()
+        with MemoryWatch() as watch:
+            found = (
+                central.run(case, model, self.federation)
+                if self.at is None
+                else _Federated(case, model, self.at, self.options).run()
+            )
+        seconds = self.seconds | found.pop("seconds")
+        seconds["total"] = time.perf_counter() - start + sum(self.seconds.values())
+        return {
+            "n_rows": sum(sizes),
+            "n_features": self.federation.n_features,
+            "sizes": sizes if len(sizes) <= _LISTED else None,
+            "threads": self.options.threads,
+            "seconds": {name: round(value, 4) for name, value in seconds.items()},
+            "cpu_seconds": tree_cpu_seconds(),
+            "memory": _memory(watch),
+            **found,
+            **provenance(),
+        }
 
 
 def _memory(watch: MemoryWatch) -> dict[str, Any]:

@@ -18,9 +18,13 @@ def every_case(suite, seeds=(0, 1, 2), score=lambda case: 0.5):
     return [case for stage in suite.stages for case in stage(seeds, score)]
 
 
+def run(*cases_of_the_same_clients):
+    return [line for _, line in runs.run_group(cases_of_the_same_clients, lambda *_: None)]
+
+
 @pytest.fixture(scope="module")
 def local_line():
-    return runs.run_case(CASE)
+    return run(CASE)[0]
 
 
 @pytest.mark.parametrize("suite", SUITES.values(), ids=lambda suite: suite.name)
@@ -69,40 +73,47 @@ def test_a_run_is_taken_apart(local_line):
     assert local_line["cpu_seconds"] > 1
 
 
-def test_equal_cases_give_equal_weights(local_line):
-    again = runs.run_case(CASE)
+def test_equal_cases_give_equal_weights_whatever_ran_before(local_line):
+    short = dataclasses.replace(CASE, settings={**QUICK, "rounds": 1})
+    first, again = run(short, CASE)
+    assert first["end_hash"] != again["end_hash"]
     assert again["end_hash"] == local_line["end_hash"]
-    other = runs.run_case(dataclasses.replace(CASE, seed=1))
-    assert other["start_hash"] != local_line["start_hash"]
 
 
-@pytest.mark.parametrize("backend", [cases.CENTRAL, cases.ALONE])
-def test_the_same_training_without_federation(backend):
-    line = runs.run_case(dataclasses.replace(CASE, backend=backend, evaluate_every=0))
+def test_alone_every_client_is_worth_less_than_all(local_line):
+    (line,) = run(dataclasses.replace(CASE, backend=cases.ALONE))
     assert line["status"] == "done", line.get("error")
+    assert line["scores"].keys() == local_line["scores"].keys()
     assert 0 < line["scores"]["nmi"] <= 1
 
 
 def test_a_failure_is_kept_and_the_rest_goes_on(tmp_path):
-    broken = dataclasses.replace(CASE, settings={"no_such_field": 1})
-    suite = cases.Suite("x", "", (lambda seeds, score: iter([broken, CASE]),))
+    good = dataclasses.replace(CASE, backend=cases.CENTRAL)
+    broken = dataclasses.replace(good, settings={"no_such_field": 1})
+    suite = cases.Suite("x", "", (lambda seeds, score: iter([broken, good]),), is_timed=False)
     results, told = runs.Results(tmp_path / "x.jsonl"), []
     runs.run_suite(suite, [0], results, lambda case, line: told.append(line and line["status"]))
     assert told == [None, "failed", None, "done"]
     assert "no_such_field" in next(iter(results))["error"]
+    assert not results.has(broken)
+    assert results.score(good) > results.score(broken)
 
 
 def test_an_interrupted_suite_goes_on(tmp_path, local_line):
     path = tmp_path / "x.jsonl"
-    runs.Results(path).add(CASE, local_line)
+    case_line = {"case": json.loads(CASE.key), **local_line}
+    runs.Results(path).add(CASE, case_line)
     with path.open("a") as file:
         file.write('{"case": {"algori')  # killed while it wrote
     other = dataclasses.replace(CASE, seed=5)
     suite = cases.Suite("x", "", (lambda seeds, score: iter([CASE, other]),))
     begun = []
-    runs.run_suite(suite, [0], runs.Results(path), lambda case, line: begun.append(case))
-    assert set(begun) == {other}
-    assert [line["case"]["seed"] for line in runs.Results(path)] == [0, 5]
+    runs.run_suite(suite, [0], runs.Results(path), lambda case, line: begun.append(case.seed))
+    assert begun == [5, 5]
+    first, second = runs.Results(path)
+    assert first == case_line
+    assert second["case"]["seed"] == 5
+    assert second["start_hash"] != first["start_hash"]
 
 
 @pytest.mark.parametrize(
