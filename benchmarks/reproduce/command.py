@@ -63,7 +63,11 @@ def _run_rows(rows: Sequence[Row], n_seeds: int, out: Path, console: Console) ->
         for seed in range(n_seeds):
             if seed not in there:
                 console.print(f"{row.name}, seed {seed} ...")
-                run(row, seed, out)
+                try:
+                    run(row, seed, out)
+                except KeyboardInterrupt:
+                    console.print("`tfcluster reproduce` goes on by itself: no --resume.")
+                    raise
 
 
 def _run_baselines(rows: Sequence[Row], n_seeds: int, console: Console) -> None:
@@ -88,12 +92,12 @@ def _show(rows: Sequence[Row], console: Console) -> None:
 
     results = table.read()
     for made in table.rich_tables(rows, results):
-        console.print(made)
+        console.print(made, "")
     for text in table.not_run(rows, results):
         console.print(escape(text), soft_wrap=True)
     console.print(
         "Difference: our mean, or our best where the best is published, less the published figure. "
-        "Best: of our runs, ClusterGAN's by its validation rows, DEC's by accuracy. "
-        "`python -m benchmarks.tables` and `tfcluster reproduce --commands` write what the README "
-        "shows."
+        "Best: of our runs, ClusterGAN's by its validation rows, DEC's by accuracy. Baselines: "
+        "figure (seeds; seconds). All scores are in the README, which is brought up to date by "
+        "`python -m benchmarks.tables` and `tfcluster reproduce --commands`."
     )

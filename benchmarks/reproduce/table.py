@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from benchmarks.record import read_results
 from benchmarks.reproduce import baselines
@@ -98,7 +98,7 @@ def cells(line: Line, names: Sequence[str]) -> tuple[str, ...]:
     compared = [line.best] if line.of_the_best and line.best else line.ours
     has_best = line.of_the_best or len(line.ours) > 1
     return (
-        line.method,
+        f"{line.method}, best" if line.of_the_best else line.method,
         "-" if theirs is None else _stated(theirs, names),
         "-" if line.published is None else line.published.kind,
         _figures(line.ours, names) if line.ours else "not run",
@@ -185,27 +185,22 @@ def _markdown_row(texts: Iterable[str]) -> str:
 def _baseline_table(results: Results) -> str:
     titles = ("data (rows scored)", *baselines.BASELINES)
     rows = [_markdown_row(titles), "|" + "---|" * len(titles)]
-    rows += [_markdown_row(texts) for texts in _baseline_cells(ROWS.values(), results)]
+    found = _baseline_cells(ROWS.values(), BASELINE_SCORES, results)
+    rows += [_markdown_row(texts) for texts in found]
     return "\n".join(rows) + "\n"
 
 
-def _baseline_cells(rows: Iterable[Row], results: Results) -> list[Sequence[str]]:
+def _baseline_cells(
+    rows: Iterable[Row], names: Sequence[str], results: Results
+) -> Iterator[Sequence[str]]:
     """A line for the scored rows of each data set."""
-    data = dict.fromkeys((row.dataset, row.split) for row in rows)
-    return [
-        (
-            f"{dataset} ({n_scored(dataset, split):,})",
-            *(_baseline_cell(results, dataset, split, method) for method in baselines.BASELINES),
-        )
-        for dataset, split in data
-    ]
-
-
-def _baseline_cell(results: Results, dataset: str, split: str, method: str) -> str:
-    scores = baselines.of(results[baselines.NAME], dataset, split, method)
-    if not scores:
-        return baselines.BASELINES[method].obstacle(dataset, split) or "not run"
-    return f"{_figures(scores, BASELINE_SCORES)} ({len(scores)}; {_seconds(scores)} s)"
+    for dataset, split in dict.fromkeys((row.dataset, row.split) for row in rows):
+        texts = [f"{dataset} ({n_scored(dataset, split):,})"]
+        for method, baseline in baselines.BASELINES.items():
+            found = baselines.of(results[baselines.NAME], dataset, split, method)
+            text = f"{_figures(found, names)} ({len(found)}; {_seconds(found)} s)" if found else ""
+            texts.append(text or baseline.obstacle(dataset, split) or "not run")
+        yield texts
 
 
 def _not_run(results: Results) -> str:
@@ -214,13 +209,18 @@ def _not_run(results: Results) -> str:
 
 
 def not_run(rows: Iterable[Row], results: Results) -> list[str]:
-    """What to do for every row without a run, one sentence or two for each data set."""
+    """What every row without a run needs, by data set; and the methods that no run has."""
     names: dict[str, list[str]] = {}
+    lacking = []
     for row in rows:
         if not row.runs(results[row.algorithm]):
             names.setdefault(row.dataset, []).append(f"`{row.name}`")
+            continue
+        without = [line.method for line in lines(row, results) if not line.ours]
+        lacking += [f"`{row.name}`, {method}: no command trains it." for method in without]
     return [
-        f"{', '.join(own)}: not run yet. {how_to_get(dataset)}" for dataset, own in names.items()
+        *(f"{', '.join(own)}: not run yet. {how_to_get(name)}" for name, own in names.items()),
+        *lacking,
     ]
 
 
@@ -238,26 +238,38 @@ def how_to_get(dataset: str) -> str:
 
 
 def rich_tables(rows: Iterable[Row], results: Results) -> list[Table]:
-    """The same for a terminal.
+    """The same for a terminal, with the first score alone.
 
     Args:
       rows: Those to show.
       results: All lines.
     """
     shown = list(rows)
-    tables = []
-    for algorithm, kind in KINDS.items():
-        own = [row for row in shown if row.algorithm == algorithm]
-        if not own:
-            continue
-        made = Table(*TITLES, show_edge=False, title=" / ".join(kind.scores))
-        for row in own:
-            title = row.name
-            for line in lines(row, results):
-                made.add_row(title, *cells(line, kind.scores))
-                title = ""
-        tables.append(made)
-    made = Table("data", *baselines.BASELINES, show_edge=False, title=" / ".join(BASELINE_SCORES))
-    for texts in _baseline_cells(shown, results):
+    algorithms = [name for name in KINDS if any(row.algorithm == name for row in shown)]
+    tables = [
+        _rich_table(
+            [row for row in shown if row.algorithm == name], KINDS[name].scores[:1], results
+        )
+        for name in algorithms
+    ]
+    made = _bare_table("accuracy", *baselines.BASELINES)
+    for texts in _baseline_cells(shown, BASELINE_SCORES[:1], results):
         made.add_row(*texts)
     return [*tables, made]
+
+
+def _rich_table(rows: Iterable[Row], names: Sequence[str], results: Results) -> Table:
+    made = _bare_table(names[0], *(title for title in TITLES[2:] if title != "as"))
+    for row in rows:
+        made.add_row(row.name, style="bold")
+        for line in lines(row, results):
+            method, published_, _, *others = cells(line, names)
+            made.add_row(f"  {method}", published_, *others)
+    return made
+
+
+def _bare_table(first: str, *titles: str) -> Table:
+    made = Table(Column(first, no_wrap=True), box=None, padding=(0, 1, 0, 0))
+    for title in titles:
+        made.add_column(title, justify="right")
+    return made

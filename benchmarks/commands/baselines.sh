@@ -1,0 +1,3 @@
+#!/bin/sh
+# scikit-learn's clusterings.
+tfcluster reproduce --baselines --seeds 1

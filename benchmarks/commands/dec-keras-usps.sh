@@ -1,0 +1,5 @@
+#!/bin/sh
+# dec:keras:usps: the commands behind its figures.
+
+# Not run yet.
+tfcluster train dec --dataset usps --preset keras --seed 0 --out runs/reproduce/dec-keras-usps/seed_0
