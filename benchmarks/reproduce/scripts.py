@@ -16,9 +16,7 @@ COMMANDS = Path(__file__).parents[1] / "commands"
 def scripts(results: Results) -> dict[str, str]:
     """File name to text, for every row and for the baselines."""
     made = {f"{row.slug}.sh": _script(row, results) for row in ROWS.values()}
-    n_seeds = 1 + max((line["seed"] for line in results["baselines"]), default=0)
-    baselines = f"tfcluster reproduce --baselines --seeds {n_seeds}"
-    return {**made, "baselines.sh": f"#!/bin/sh\n# scikit-learn's clusterings.\n{baselines}\n"}
+    return {**made, "baselines.sh": "\n".join(_baselines(results)) + "\n"}
 
 
 def write(results: Results) -> None:
@@ -37,6 +35,18 @@ def _script(row: Row, results: Results) -> str:
     blocks = [list(_run(row, run)) for run in runs] or [["# Not run yet.", _command(row, 0)]]
     head = ["#!/bin/sh", f"# {row.name}: the commands behind its figures."]
     return "\n\n".join("\n".join(lines) for lines in [head, *blocks]) + "\n"
+
+
+def _baselines(results: Results) -> Iterator[str]:
+    yield from (
+        "#!/bin/sh",
+        "# scikit-learn's clusterings, of each data set as one of its rows scores it.",
+    )
+    rows = {(row.dataset, row.split): row for row in ROWS.values()}
+    for data, row in rows.items():
+        seeds = [x["seed"] for x in results["baselines"] if (x["dataset"], x["split"]) == data]
+        if seeds:
+            yield f"tfcluster reproduce --baselines --seeds {1 + max(seeds)} {row.name}"
 
 
 def _run(row: Row, run: Result) -> Iterator[str]:
