@@ -6,7 +6,14 @@ import pytest
 
 from tfcluster.data import DATASETS
 from tfcluster.presets import GAN_PRESETS
-from tfcluster.published import BEST_OF_FIVE, CLUSTERGAN, MEAN_OF_TEN, clustergan_lines, dec_lines
+from tfcluster.published import (
+    BEST_OF_FIVE,
+    CLUSTERGAN,
+    DEC,
+    MEAN_OF_TEN,
+    clustergan_lines,
+    dec_lines,
+)
 
 AUTHORS = sorted(set(GAN_PRESETS) - {"digits", "synthetic", "gene"})  # the others are ours
 SCORES = ("purity", "nmi", "ari")
@@ -16,6 +23,22 @@ def test_only_what_was_published_has_a_line() -> None:
     assert dec_lines("keras", "mnist")["DEC"]["accuracy"] == 0.912
     assert dec_lines("paper:mnist", "mnist")["DEC"] == {"accuracy": 0.843}
     assert dec_lines("keras", "digits") == clustergan_lines("digits") == {}
+
+
+def test_accuracies_of_dec() -> None:
+    found = {
+        case: [scores["accuracy"] for scores in methods.values()] for case, methods in DEC.items()
+    }
+    assert found == {
+        ("keras", "mnist"): [0.879, 0.912],
+        ("keras", "fashion_mnist"): [0.606, 0.618],
+        ("keras", "usps"): [0.709, 0.764],
+        ("keras", "stl10"): [0.786, 0.859],
+        ("keras", "reuters10k"): [0.763, 0.778],
+        ("paper", "mnist"): [0.818, 0.798, 0.843],
+        ("paper", "stl10"): [0.359],
+        ("paper", "reuters10k"): [0.722],
+    }
 
 
 def test_clustergan_has_lines_for_the_authors_presets_and_the_synthetic_set() -> None:
