@@ -1,0 +1,187 @@
+"""The page of a comparison: `report.html`, which needs nothing else, and `report.md`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.compare import figures, page, summary, tables
+from benchmarks.compare.cases import SUITES
+from benchmarks.compare.engines import flower_or_tff
+from benchmarks.compare.summary import NAMES, PARTS, Line
+from benchmarks.compare.tables import Table
+from benchmarks.compare.verdict import BOTH, TIMED, last_line, times, verdict
+from tfcluster.files import atomic_write
+
+__all__ = ["markdown_tables", "verdict", "write_report"]
+
+Lines = Mapping[str, Sequence[Line]]
+
+TITLE = "Flower, TensorFlow Federated and the local loop, compared"
+
+HOW_TO_READ = (
+    "Every engine runs the same algorithm, from the same first weights, with the same clients in "
+    "each round and the same seeds; only what carries the tensors differs. The local loop carries "
+    "them within one process: it is the measure of what an engine adds.",
+    "Each run has a process of its own. A whole run is counted from the start of that process. "
+    "First rounds compile (tracing); warm rounds are all later ones of a phase.",
+    "Intervals are 95 % (Student), over seeds. A ratio is the geometric mean over pairs of runs "
+    "of one case; its interval is that of the logarithm. One seed has no interval.",
+    "Memory is the proportional set size of all processes of a run: pages they share count once. "
+    "Its slope is over the last half of the run. Bytes are the numbers sent, without an engine's "
+    "wrapping. CPU seconds are of all processes.",
+    "Central is the same training on all rows in one place. Alone is every client by itself; its "
+    "model is scored on the rows of all, and the clients' mean is weighted by rows.",
+    "Differences between procedures are paired by seed and tested by the paired t-test, the test "
+    "that belongs to the intervals shown; of ten pairs Wilcoxon's test could not fall below 0.05 "
+    "after correction for so many comparisons. Holm's correction is over all of the suite.",
+    "Seconds depend on the machine below and on what else it did: compare ratios.",
+)
+
+
+def write_report(lines: Lines, out: Path) -> Path:
+    """Writes the page and its Markdown.
+
+    Args:
+      lines: Suite to its result lines.
+      out: The folder.
+
+    Returns:
+      Where `report.html` is.
+
+    Raises:
+      InputError: If the folder cannot be written.
+    """
+    for name, text in (("report.md", _markdown(lines)), ("report.html", _html(lines))):
+        with atomic_write(out / name) as file:
+            file.write(text.encode())
+    return out / "report.html"
+
+
+def markdown_tables(lines: Lines) -> str:
+    """The tables of all suites as Markdown, and the choice of an engine."""
+    parts = []
+    for suite, runs in lines.items():
+        parts.append(f"### {suite}\n\n{_purpose(suite)}\n\n")
+        parts += [f"{text}\n\n" for text in reasons(suite, runs)]
+        parts += map(_captioned, tables.of_suite(suite, runs))
+    broken = tables.failures(lines)
+    if broken.rows:
+        parts.append(f"### {broken.caption}\n\n{broken.markdown()}\n")
+    choice = flower_or_tff()
+    parts.append(f"### {choice.caption}\n\n{choice.markdown()}\n")
+    return "".join(parts)
+
+
+def _captioned(table: Table) -> str:
+    return f"{table.caption}:\n\n{table.markdown()}\n"
+
+
+def _purpose(suite: str) -> str:
+    return SUITES[suite].purpose + "." if suite in SUITES else ""
+
+
+def _markdown(lines: Lines) -> str:
+    sentences = "\n".join(verdict(lines))
+    found = _captioned(tables.versions(lines))
+    return f"# {TITLE}\n\n{sentences}\n\n{markdown_tables(lines)}{found}"
+
+
+def _html(lines: Lines) -> str:
+    broken = tables.failures(lines)
+    sections = [*((suite, suite) for suite in lines)]
+    sections += [("choice", "Flower or TFF?"), ("reading", "How to read this")]
+    sections += [("failed", broken.caption)] if broken.rows else []
+    sections += [("versions", "Versions and hardware")]
+    parts = [
+        f'<div class="verdict">\n{page.paragraphs(verdict(lines))}</div>\n',
+        page.contents(sections),
+        *(_suite(suite, runs) for suite, runs in lines.items()),
+        page.section("choice", "Flower or TFF?", [_words(flower_or_tff())]),
+        page.section("reading", "How to read this", [page.bullets(HOW_TO_READ)]),
+    ]
+    if broken.rows:
+        parts.append(page.section("failed", broken.caption, [broken.html(), *_errors(lines)]))
+    parts.append(page.section("versions", "Versions and hardware", [tables.versions(lines).html()]))
+    return page.page(TITLE, parts)
+
+
+def _words(table: Table) -> str:
+    return table.html().replace("<table>", '<table class="words">')
+
+
+def _suite(suite: str, lines: Sequence[Line]) -> str:
+    drawn = [
+        page.drawing(d.svg, d.title, d.caption, d.is_wide) for d in figures.of_suite(suite, lines)
+    ]
+    broken = len(summary.failed(lines))
+    counts = f"{len(lines) - broken} runs ended well, {broken} failed."
+    parts = [
+        page.paragraphs([f"{_purpose(suite)} {counts}".strip()], "soft"),
+        page.paragraphs(reasons(suite, lines)),
+        page.figures(drawn),
+        *(table.html() for table in tables.of_suite(suite, lines)),
+    ]
+    return page.section(suite, suite, parts)
+
+
+def _errors(lines: Lines) -> list[str]:
+    return [
+        page.folded(
+            f"{summary.title(line)}, {summary.backend(line)}, seed {line['case']['seed']}: "
+            f"{last_line(line)}",
+            str(line.get("error", "")),
+        )
+        for runs in lines.values()
+        for line in summary.failed(runs)
+    ]
+
+
+def reasons(suite: str, lines: Sequence[Line]) -> list[str]:
+    """Why an engine is slower or faster than the local loop, from what was measured."""
+    if suite not in TIMED:
+        return []
+    found = [_reason(lines, name) for name in BOTH]
+    if suite == "scaling":
+        found += [_scaling_reason(lines, name) for name in BOTH]
+    return [text for text in found if text]
+
+
+def _reason(lines: Sequence[Line], name: str) -> str:
+    over = summary.overhead(lines, name)
+    if over is None:
+        return ""
+    runs = f"{over.runs} {'pair' if over.runs == 1 else 'pairs'}"
+    text = f"{NAMES[name]} takes {times(over.total)} the local loop's seconds ({runs} of runs)."
+    added = sum(seconds for seconds in over.added.values() if seconds > 0)
+    if not added:
+        return text
+    shares = sorted(over.added.items(), key=lambda item: -item[1])
+    words = [f"{PARTS[part]} {100 * s / added:.0f} %" for part, s in shares if s / added >= 0.05]
+    saved = [PARTS[part] for part, s in shares if s / added <= -0.05]
+    text += f" Of what it adds: {', '.join(words)}."
+    return text + (f" It takes less for {' and '.join(saved)}." if saved else "")
+
+
+def _scaling_reason(lines: Sequence[Line], name: str) -> str:
+    base, own = summary.round_cost(lines, "local"), summary.round_cost(lines, name)
+    words = []
+    if base.per_step and own.per_step and own.per_step > 0:
+        words.append(
+            f"a local step takes {own.per_step / base.per_step:.2f} times as long in the engine's "
+            "own TensorFlow runtime"
+        )
+    if base.per_client and own.per_client and own.per_client > 0:
+        words.append(f"each client costs {own.per_client / base.per_client:.2f} times as much")
+    if base.per_client and base.per_client > 0 and own.fixed is not None and base.fixed is not None:
+        more = (own.fixed - base.fixed) / base.per_client
+        if math.isfinite(more):
+            words.append(
+                f"a round's fixed cost is {'more' if more > 0 else 'less'} by that of "
+                f"{abs(more):.1f} clients of the local loop"
+            )
+    if not words:
+        return ""
+    text = "; ".join(words)
+    return f"In a warm round of {NAMES[name]} {text}."

@@ -1,0 +1,386 @@
+"""Result lines by what they have in common: cases over seeds, pairs, seconds taken apart."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from benchmarks.compare import statistics as numbers
+from benchmarks.compare.cases import ALONE, CENTRAL, ENGINES, TUNING_SEEDS
+
+Line = Mapping[str, Any]
+
+NAMES = {
+    "local": "local loop",
+    "flower": "Flower",
+    "tff": "TFF",
+    CENTRAL: "central",
+    ALONE: "alone",
+}
+SCORES = {"accuracy": "ACC", "nmi": "NMI", "ari": "ARI", "purity": "purity"}
+PARTS = {
+    "import": "import",
+    "data": "data",
+    "engine_start": "engine start",
+    "first_rounds": "first rounds (tracing)",
+    "warm_rounds": "warm rounds",
+    "evaluation": "evaluation",
+    "checkpoint": "checkpointing",
+    "training": "training",
+}
+
+
+def done(lines: Iterable[Line]) -> list[Line]:
+    """Those that ended well."""
+    return [line for line in lines if line.get("status") == "done"]
+
+
+def failed(lines: Iterable[Line]) -> list[Line]:
+    """Those that did not."""
+    return [line for line in lines if line.get("status") != "done"]
+
+
+def untuned(lines: Iterable[Line]) -> list[Line]:
+    """Without the runs that only chose a rule's number."""
+    return [line for line in lines if line["case"]["seed"] not in TUNING_SEEDS]
+
+
+def backend(line: Line) -> str:
+    """Of its case."""
+    return str(line["case"]["backend"])
+
+
+def case_key(line: Line, *without: str) -> str:
+    """The case but for some of its fields, equal for equal cases."""
+    case = {k: v for k, v in line["case"].items() if k not in without}
+    return json.dumps(case, sort_keys=True)
+
+
+def grouped(lines: Iterable[Line], *without: str) -> list[list[Line]]:
+    """Lines whose cases differ in these fields alone, in the order met."""
+    found: dict[str, list[Line]] = {}
+    for line in lines:
+        found.setdefault(case_key(line, *without), []).append(line)
+    return list(found.values())
+
+
+def over_seeds(lines: Iterable[Line]) -> list[list[Line]]:
+    """Runs of one case."""
+    return grouped(lines, "seed")
+
+
+def side_by_side(lines: Iterable[Line]) -> list[list[Line]]:
+    """Runs of one case on every engine, of all seeds."""
+    return grouped(lines, "seed", "backend")
+
+
+def backends(lines: Iterable[Line]) -> list[str]:
+    """Which there are, in the usual order."""
+    there = {backend(line) for line in lines}
+    return [name for name in (*ENGINES, CENTRAL, ALONE) if name in there]
+
+
+def of(lines: Iterable[Line], name: str) -> list[Line]:
+    """Those of a backend."""
+    return [line for line in lines if backend(line) == name]
+
+
+def pairs(lines: Iterable[Line], one: str, other: str) -> list[tuple[Line, Line]]:
+    """Finished runs of the same case, seed and all, on two engines."""
+    by_case = {case_key(line, "backend"): line for line in of(done(lines), other)}
+    found = of(done(lines), one)
+    keyed = ((line, by_case.get(case_key(line, "backend"))) for line in found)
+    return [(line, match) for line, match in keyed if match is not None]
+
+
+def title(line: Line, *without: str) -> str:
+    """The case in words."""
+    case = line["case"]
+    clients = f"{case['clients']:,} clients" if case["clients"] else "natural clients"
+    words = {
+        "algorithm": {"dec": "DEC", "clustergan": "ClusterGAN"}.get(
+            case["algorithm"], case["algorithm"]
+        ),
+        "dataset": case["dataset"],
+        "partition": case["partition"],
+        "clients": clients,
+        "procedure": procedure(line),
+    }
+    return ", ".join(word for name, word in words.items() if name not in without)
+
+
+def procedure(line: Line) -> str:
+    """With the number that was tuned, if there is one."""
+    case = line["case"]
+    tuned = [
+        f"{name.partition('.')[2].replace('_', ' ')} {value:g}"
+        for name, value in case["settings"].items()
+        if name.startswith("aggregation.")
+    ]
+    return f"{case['procedure']} ({', '.join(tuned)})" if tuned else str(case["procedure"])
+
+
+def score(lines: Sequence[Line], name: str) -> numbers.Estimate | None:
+    """Mean of a score over seeds."""
+    values = [line["scores"][name] for line in lines if name in line.get("scores", {})]
+    return numbers.mean(values) if values else None
+
+
+def median_of(lines: Sequence[Line], value: Callable[[Line], float | None]) -> float | None:
+    """Median over seeds of what is there."""
+    values = [v for v in map(value, lines) if v is not None]
+    return statistics.median(values) if values else None
+
+
+def part(name: str) -> Callable[[Line], float | None]:
+    """Seconds of a part of a run."""
+    return lambda line: line["seconds"].get(name)
+
+
+def warm_round(line: Line) -> float | None:
+    """Median seconds of a warm round of the phase in which most time is spent."""
+    name = main_phase(line)
+    return float(line["warm"][name]["median"]) if name else None
+
+
+def main_phase(line: Line) -> str | None:
+    """Where most warm seconds are spent."""
+    warm = line.get("warm") or {}
+    return max(warm, key=lambda name: warm[name]["median"] * warm[name]["n"], default=None)
+
+
+def warm_ratio(line: Line, base: Line) -> float | None:
+    """A typical warm round over that of another run of the case.
+
+    Medians of the phases both had, weighted by the rounds the other took.
+    """
+    both = [name for name in base.get("warm") or {} if name in (line.get("warm") or {})]
+    seconds = [
+        sum(run["warm"][name]["median"] * base["warm"][name]["n"] for name in both)
+        for run in (line, base)
+    ]
+    return seconds[0] / seconds[1] if both and seconds[1] else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Overhead:
+    """What an engine takes, over the local loop in the same cases.
+
+    Attributes:
+      runs: How many pairs.
+      total: Logarithm of the ratio of a whole run's seconds.
+      warm: The same of a warm round; None where nothing was warm.
+      added: Part of a run to the seconds the engine adds in it, mean over pairs.
+    """
+
+    runs: int
+    total: numbers.Estimate
+    warm: numbers.Estimate | None
+    added: Mapping[str, float]
+
+    @property
+    def largest(self) -> tuple[str, float] | None:
+        """The part that adds most, and its share of all that is added; None if nothing is."""
+        positive = {name: seconds for name, seconds in self.added.items() if seconds > 0}
+        if not positive:
+            return None
+        name = max(positive, key=positive.__getitem__)
+        return name, positive[name] / sum(positive.values())
+
+
+def overhead(lines: Iterable[Line], engine: str, base: str = "local") -> Overhead | None:
+    """Of an engine over another; None if no case was run on both."""
+    found = pairs(lines, engine, base)
+    if not found:
+        return None
+    totals = [(a["seconds"]["total"], b["seconds"]["total"]) for a, b in found]
+    warm = [r for r in (warm_ratio(a, b) for a, b in found) if r]
+    added = {
+        name: statistics.fmean(a["seconds"].get(name, 0) - b["seconds"].get(name, 0)
+                               for a, b in found)
+        for name in PARTS
+        if any(name in line["seconds"] for pair in found for line in pair)
+    }  # fmt: skip
+    of_rounds = numbers.ratio([(r, 1.0) for r in warm]) if warm else None
+    return Overhead(len(found), numbers.ratio(totals), of_rounds, added)
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A procedure against its reference, paired by seed.
+
+    Attributes:
+      procedure: What is tried.
+      partition: On which rows.
+      reference: Against what.
+      difference: Mean of the paired differences.
+      p: Of the paired t-test.
+      adjusted: After Holm, over all comparisons of the suite.
+    """
+
+    procedure: str
+    partition: str
+    reference: str
+    difference: numbers.Estimate
+    p: float
+    adjusted: float = float("nan")
+
+    @property
+    def is_significant(self) -> bool:
+        """At 5 % after Holm."""
+        return self.adjusted < numbers.LEVEL
+
+
+def comparisons(lines: Iterable[Line], default: str, name: str = "nmi") -> list[Comparison]:
+    """Every procedure of the aggregation suite against what it is an alternative to.
+
+    Rules of aggregation were all tuned with the same budget, so they stand against `fedavg` that
+    was tuned as well; ways to find centroids or targets are set and not tuned, and stand against
+    the defaults.
+
+    Args:
+      lines: Of the suite; tuning runs are left out.
+      default: The procedure that is all defaults.
+      name: Of the score.
+    """
+    found = untuned(done(lines))
+    by = {(_plain(line), line["case"]["partition"], line["case"]["seed"]): line for line in found}
+    made = []
+    for procedure_, partition in dict.fromkeys(key[:2] for key in by):
+        tuned = any(
+            line["case"]["settings"].get("aggregation")
+            for (p, _, _), line in by.items()
+            if p == procedure_
+        )
+        reference = "fedavg" if tuned and procedure_ != "fedavg" else default
+        values = [
+            line["scores"][name] - by[reference, partition, seed]["scores"][name]
+            for (p, where, seed), line in by.items()
+            if (p, where) == (procedure_, partition) and (reference, partition, seed) in by
+        ]
+        if values and procedure_ != reference:
+            p = numbers.p_value(values)
+            made.append(Comparison(procedure_, partition, reference, numbers.mean(values), p))
+    adjusted = numbers.holm([c.p for c in made])
+    return [dataclasses.replace(c, adjusted=p) for c, p in zip(made, adjusted, strict=True)]
+
+
+def _plain(line: Line) -> str:
+    return str(line["case"]["procedure"])
+
+
+SWEEPS = {"clients": "clients", "steps": "local steps a client", "model": "parameters"}
+
+
+def sweep(lines: Iterable[Line], kind: str, engine: str) -> list[tuple[float, Line]]:
+    """What was varied and its runs, smallest first: kind "clients", "steps" or "model"."""
+    chosen = [
+        line for line in of(done(lines), engine)
+        if str(line["case"]["procedure"]).startswith(f"{kind}=")
+    ]  # fmt: skip
+    return sorted(((_varied(line, kind), line) for line in chosen), key=lambda pair: pair[0])
+
+
+def _varied(line: Line, kind: str) -> float:
+    case = line["case"]
+    if kind == "clients":
+        return float(case["clients"])
+    if kind == "steps":
+        return float(case["settings"]["pretraining.steps"])
+    return float(n_parameters(line["n_features"], case["settings"]["model.dims"]))
+
+
+def n_parameters(n_features: int, dims: Sequence[int]) -> int:
+    """Weights and biases of a dense autoencoder."""
+    widths = [n_features, *dims]
+    layers = itertools.pairwise(widths)
+    return sum(2 * a * b + a + b for a, b in layers)
+
+
+@dataclasses.dataclass(frozen=True)
+class RoundCost:
+    """A warm round of an engine, taken apart.
+
+    Attributes:
+      fixed: Seconds of a round without clients; None where clients were not varied.
+      per_client: Seconds for each client, its share of the same rows with it.
+      per_step: Seconds for each local step of a client; None where steps were not varied.
+    """
+
+    fixed: float | None
+    per_client: float | None
+    per_step: float | None
+
+
+def round_cost(lines: Iterable[Line], engine: str) -> RoundCost:
+    """Straight lines through warm rounds by clients, and by local steps."""
+    known = list(lines)
+    by_clients = _fit(sweep(known, "clients", engine))
+    steps = sweep(known, "steps", engine)
+    by_steps = _fit(steps)
+    clients = steps[0][1]["case"]["clients"] if steps else 1
+    return RoundCost(
+        by_clients.fixed if by_clients else None,
+        by_clients.per if by_clients else None,
+        by_steps.per / clients if by_steps else None,
+    )
+
+
+def _fit(points: Sequence[tuple[float, Line]]) -> numbers.Straight | None:
+    warm = [(x, warm_round(line)) for x, line in points]
+    known = [(x, y) for x, y in warm if y]
+    return numbers.straight([x for x, _ in known], [y for _, y in known])
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Runs that must begin with the same weights.
+
+    Attributes:
+      what: In words.
+      seed: Of all of them.
+      hashes: Of the weights before the first round, each with the number of runs.
+      engines: On which they ran.
+    """
+
+    what: str
+    seed: int
+    hashes: Mapping[str, int]
+    engines: Sequence[str]
+
+
+def starts(lines: Iterable[Line]) -> Iterator[Start]:
+    """By algorithm, data, seed and what is set of the model."""
+    found: dict[tuple[str, str, int, str], list[Line]] = {}
+    for line in done(lines):
+        if "start_hash" in line:
+            case = line["case"]
+            model = {k: v for k, v in case["settings"].items() if k.startswith("model.")}
+            key = (case["algorithm"], case["dataset"], case["seed"], json.dumps(model))
+            found.setdefault(key, []).append(line)
+    for (_, _, seed, settings), runs in found.items():
+        hashes: dict[str, int] = {}
+        for run in runs:
+            hashes[run["start_hash"]] = hashes.get(run["start_hash"], 0) + 1
+        what = title(runs[0], "partition", "clients", "procedure")
+        words = [what, *(_setting(*item) for item in json.loads(settings).items())]
+        yield Start(", ".join(words), seed, hashes, backends(runs))
+
+
+def _setting(name: str, value: Any) -> str:
+    text = "-".join(map(str, value)) if isinstance(value, list) else str(value)
+    return f"{name.partition('.')[2]} {text}"
+
+
+def equal_bits(lines: Iterable[Line], engine: str) -> tuple[int, int]:
+    """Runs that ended with the local loop's weights, bit by bit, and runs there are of both."""
+    ends = [
+        (a["end_hash"], b["end_hash"])
+        for a, b in pairs(lines, engine, "local")
+        if "end_hash" in a and "end_hash" in b
+    ]
+    return sum(a == b for a, b in ends), len(ends)
