@@ -19,7 +19,7 @@ _ROWS = (
         "what clients may run",
         Stated(
             "Any Python, with any framework or none; arrays travel as NumPy's",
-            (_FLWR, Link("NumPyClient", f"{_DOCS}/ref-api/flwr.client.NumPyClient.html")),
+            (_FLWR, Link("NumPyClient", f"{_DOCS}/ref-api/flwr.client.html")),
         ),
         Stated(
             "TensorFlow 2.14 graphs within typed computations, which its own runtime carries out",
@@ -31,7 +31,7 @@ _ROWS = (
         Stated(
             "FedAvg with and without momentum, FedAdam, FedYogi, FedAdagrad, FedProx, median, "
             "trimmed mean, Krum, Bulyan, QFedAvg; no clustering",
-            (Link("strategies", f"{_DOCS}/ref-api/flwr.server.strategy.html"),),
+            (Link("strategies", f"{_DOCS}/ref-api/flwr.serverapp.strategy.html"),),
         ),
         Stated(
             "FedAvg, FedSGD, FedProx, Mime Lite, federated reconstruction, k-means",
@@ -51,7 +51,7 @@ _ROWS = (
     (
         "maintenance",
         Stated(
-            "Active: 1.40.0 is of October 2026. Here 1.23.0, the newest that stands beside TFF's "
+            "Active: 1.40.0 came in October 2026. Here 1.23.0, the newest that stands beside TFF's "
             "protobuf",
             (
                 Link("releases", "https://github.com/flwrlabs/flower/releases"),
@@ -89,8 +89,8 @@ _ROWS = (
     (
         "privacy",
         Stated(
-            "Secure aggregation (SecAgg, SecAgg+); central and local differential privacy, the "
-            "latter two called a preview",
+            "Secure aggregation (SecAgg, SecAgg+); differential privacy, central and local, which "
+            "it calls a preview",
             (
                 Link(
                     "secure aggregation",
@@ -124,7 +124,7 @@ _ROWS = (
             "authentication, Docker and Helm",
             (Link("deployment", f"{_DOCS}/deploy.html"),),
         ),
-        Stated("No tools for it: simulation and research", (_FAQ,)),
+        Stated("It brings no tools for devices: simulation and research only", (_FAQ,)),
     ),
     (
         "what we met",

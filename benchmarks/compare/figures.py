@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from benchmarks.compare import statistics as numbers
 from benchmarks.compare import summary
@@ -29,8 +29,11 @@ COLORS = {
     ALONE: "#8a6d3b",
 }
 _PARTS = ("#92a8bd", "#a96b59", "#d9a21b", "#bd1f01", "#3f90da", "#5aa39f", "#832db7", "#7d7f5a")
+_AVERAGE, _SPLIT = "#1b7f79", "#b5305f"
 _VARIABLES = {
     INK: "ink",
+    _AVERAGE: "average",
+    _SPLIT: "split",
     FAINT: "line",
     **{color: name for name, color in COLORS.items()},
     **{color: f"part-{i}" for i, color in enumerate(_PARTS, 1)},
@@ -84,18 +87,32 @@ def _new(height: float = 3.0) -> tuple[Canvas, Axes]:
     ax.patch.set_alpha(0)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[:].set_color(FAINT)
-    ax.tick_params(which="both", colors=INK, length=0, labelsize=8)
+    ax.tick_params(which="both", colors=INK, length=0, labelsize=9.5)
     ax.grid(True, color=FAINT, linewidth=0.6)
     ax.set_axisbelow(True)
     for axis in (ax.xaxis, ax.yaxis):
-        axis.label.set(size=9, color=INK)
+        axis.label.set(size=10, color=INK)
     return figure, ax
 
 
 def _legend(ax: Axes, **words: object) -> None:
     if ax.get_legend_handles_labels()[0]:
-        settings = {"frameon": False, "fontsize": 8, "labelcolor": INK, **words}
+        settings = {"frameon": False, "fontsize": 9, "labelcolor": INK, **words}
         ax.legend(**settings)
+
+
+def _above(ax: Axes, columns: int) -> None:
+    """The legend above the axes, where it hides nothing."""
+    _legend(ax, ncols=columns, loc="lower center", bbox_to_anchor=(0.5, 1.0), columnspacing=1.2)
+
+
+def _plain_numbers(ax: Axes) -> None:
+    """Labels a logarithmic y axis in plain numbers, between powers of ten too if there are few."""
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.10g}"))
+    low, high = ax.get_ylim()
+    is_short = high / low < 20
+    ax.yaxis.set_minor_formatter(FuncFormatter(_one_two_five) if is_short else NullFormatter())
+    ax.tick_params(which="minor", labelsize=9.5)
 
 
 def markup(figure: Canvas, name: str, label: str) -> str:
@@ -135,7 +152,7 @@ def _drawing(figure: Canvas, name: str, title: str, caption: str, is_wide: bool 
 
 def _curves(suite: str, lines: Sequence[Line]) -> Iterator[Drawing]:
     for group in summary.side_by_side(lines):
-        known = [line for line in group if line.get("curve")]
+        known = summary.same_seeds([line for line in group if line.get("curve")])
         for score in ("accuracy", "nmi"):
             for by in ("round", "seconds"):
                 if any(score in point for line in known for point in line["curve"]):
@@ -162,7 +179,7 @@ def _curve(suite: str, lines: Sequence[Line], score: str, by: str, case: str) ->
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     _legend(ax)
     title = f"{label} by {'round' if by == 'round' else 'second'}: {case}"
-    caption = "Mean over seeds; the band is from the worst seed to the best."
+    caption = "Mean over the seeds all have; the band is from the worst seed to the best."
     return _drawing(figure, suite, title, caption)
 
 
@@ -191,10 +208,11 @@ def _apart(suite: str, lines: Sequence[Line]) -> Iterator[Drawing]:
                 ends = ends + seconds
         ax.set_yticks(range(len(names)), [NAMES[name] for name in names])
         ax.invert_yaxis()
+        ax.set_xlim(0, 1.03 * ends.max())
         ax.grid(False, axis="y")
         ax.set_xlabel("seconds")
         figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3,
-                      frameon=False, fontsize=8, labelcolor=INK)  # fmt: skip
+                      frameon=False, fontsize=9, labelcolor=INK)  # fmt: skip
         title = f"Time taken apart: {summary.title(group[0])}"
         yield _drawing(figure, suite, title, "Medians over seeds, one part after another.")
 
@@ -213,12 +231,13 @@ def _rounds(suite: str, lines: Sequence[Line]) -> Iterator[Drawing]:
             x, y = _warm_rounds(summary.of(known, name))
             ax.plot(x, y, markersize=3, color=COLORS[name], label=NAMES[name],
                     marker=STYLES[name]["marker"], linestyle="", alpha=0.75)  # fmt: skip
+        ax.margins(y=0.15)
         ax.set_yscale("log")
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        _plain_numbers(ax)
         _divide(ax, known[0]["rounds"])
+        ax.set_xlim(0.5, 0.5 + sum(map(len, known[0]["rounds"].values())))
         ax.set(xlabel="round, all phases one after another", ylabel="seconds of a round")
-        _legend(ax, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+        _above(ax, 3)
         title = f"Warm rounds: {summary.title(group[0])}"
         caption = "Median over seeds; the first of each phase, which compiles, is left out."
         yield _drawing(figure, suite, title, caption)
@@ -243,7 +262,7 @@ def _divide(ax: Axes, rounds: Mapping[str, Sequence[float]]) -> None:
     for phase, seconds in rounds.items():
         ax.axvline(start, color=FAINT, linewidth=1, zorder=0)
         if len(seconds) >= 0.08 * sum(map(len, rounds.values())):
-            ax.text(start + 0.3, 0.01, phase, transform=ax.get_xaxis_transform(), fontsize=7,
+            ax.text(start + 0.3, 0.01, phase, transform=ax.get_xaxis_transform(), fontsize=8.5,
                     color=INK, va="bottom", ha="left")  # fmt: skip
         start += len(seconds)
 
@@ -265,7 +284,8 @@ def _memory(suite: str, lines: Sequence[Line]) -> Iterator[Drawing]:
                         **style)  # type: ignore[arg-type]  # fmt: skip
         ax.set(xlabel="seconds", ylabel="MB, all processes")
         ax.set_ylim(bottom=0)
-        _legend(ax)
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        _above(ax, 4)
         caption = "A line a run; pages that processes share count once (PSS)."
         yield _drawing(figure, suite, f"Memory: {summary.title(group[0])}", caption)
 
@@ -281,6 +301,7 @@ def _scaling(suite: str, lines: Sequence[Line]) -> Iterator[Drawing]:
     for kind, words in summary.SWEEPS.items():
         for title, (unit, value) in measures.items():
             figure, ax = _new()
+            ax.margins(y=0.15)
             drawn = [
                 _grow(ax, summary.sweep(lines, kind, name), name, value)
                 for name in summary.backends(lines)
@@ -288,13 +309,9 @@ def _scaling(suite: str, lines: Sequence[Line]) -> Iterator[Drawing]:
             if not any(drawn):
                 continue
             ax.set(xscale="log", yscale="log", xlabel=words, ylabel=unit)
-            for axis in (ax.xaxis, ax.yaxis):
-                axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.10g}"))
-                axis.set_minor_formatter(NullFormatter())
-            low, high = ax.get_ylim()
-            if high / low < 10:  # no power of ten may lie between
-                ax.yaxis.set_minor_formatter(FuncFormatter(_one_two_five))
-                ax.tick_params(which="minor", labelsize=8)
+            ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.10g}"))
+            ax.xaxis.set_minor_formatter(NullFormatter())
+            _plain_numbers(ax)
             _legend(ax)
             caption = "Both axes logarithmic; the exponent is the slope of the line."
             yield _drawing(figure, suite, f"{title} by {words}", caption)
@@ -302,7 +319,7 @@ def _scaling(suite: str, lines: Sequence[Line]) -> Iterator[Drawing]:
 
 def _one_two_five(value: float, _: int) -> str:
     first = round(value / 10 ** math.floor(math.log10(value) + 1e-9))
-    return f"{value:,.10g}" if first in (1, 2, 3, 5, 7) else ""
+    return f"{value:,.10g}" if first in (1, 2, 3, 5) else ""
 
 
 def _grow(
@@ -358,7 +375,7 @@ def _partition(
     ax.set_xlim(-0.5, len(names) - 0.5)
     ax.set(ylabel=summary.SCORES[score])
     ax.grid(False, axis="x")
-    _legend(ax, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    _above(ax, 3)
     words = {"dec": "DEC", "clustergan": "ClusterGAN"}.get(algorithm, algorithm)
     title = f"{summary.SCORES[score]} by partition: {words}, {dataset}"
     return _drawing(figure, suite, title, "Mean over seeds with its 95 % interval.")
@@ -368,11 +385,11 @@ def _series(lines: Sequence[Line]) -> Iterator[tuple[str, str, dict[str, object]
     """What is drawn as a line each: federated, by procedure if there are several, and alone."""
     federated = [line for line in lines if summary.backend(line) != ALONE]
     procedures = list(dict.fromkeys(line["case"]["procedure"] for line in federated))
-    looks = [("tff", "o"), ("flower", "s"), ("local", "^")]
+    looks = [(_AVERAGE, "o"), (_SPLIT, "s"), (INK, "^")]
     for (color, marker), procedure in zip(looks, procedures, strict=False):
         label = "federated" if len(procedures) == 1 else f"federated, {procedure}"
         runs = [line for line in federated if line["case"]["procedure"] == procedure]
-        yield label, COLORS[color], {"linewidth": 1.2, "marker": marker}, runs
+        yield label, color, {"linewidth": 1.2, "marker": marker}, runs
     alone = summary.of(lines, ALONE)
     if alone:
         yield (
@@ -411,8 +428,8 @@ def _procedures(suite: str, lines: Sequence[Line]) -> Iterator[Drawing]:
         for i, c in enumerate(own):
             half = 0 if math.isnan(c.difference.half) else c.difference.half
             ax.errorbar(c.difference.value, i, xerr=half, fmt="o", markersize=5, capsize=2,
-                        color=COLORS["tff"] if c.is_significant else COLORS["local"],
-                        markerfacecolor=COLORS["tff"] if c.is_significant else "none")  # fmt: skip
+                        color=INK if c.is_significant else COLORS["local"],
+                        markerfacecolor=INK if c.is_significant else "none")  # fmt: skip
         ax.axvline(0, color=INK, linewidth=0.8)
         labels = [f"{c.procedure} {'*' if c.is_significant else ''}".strip() for c in own]
         ax.set_yticks(range(len(own)), labels)

@@ -11,13 +11,13 @@ STYLE = """
   --link: #0b5cad; --bad: #b3261e;
   --local: #6f7780; --flower: #d95f02; --tff: #2a78c8; --central: #832db6; --alone: #8a6d3b;
   --part-1: #92a8bd; --part-2: #a96b59; --part-3: #d9a21b; --part-4: #bd1f01; --part-5: #3f90da;
-  --part-6: #5aa39f; --part-7: #832db6; --part-8: #7d7f5a; }
+  --part-6: #5aa39f; --part-7: #832db6; --part-8: #7d7f5a; --average: #1b7f79; --split: #b5305f; }
 @media (prefers-color-scheme: dark) { :root {
   --paper: #15181c; --ink: #e4e7ea; --soft: #a3acb5; --line: #3a4149; --tint: #1e2328;
   --link: #7db7f2; --bad: #ff9d93;
   --local: #a6aeb7; --flower: #ff9442; --tff: #62adf5; --central: #c48bea; --alone: #ccab73;
   --part-1: #8fa6bd; --part-2: #c48a78; --part-3: #e5b53f; --part-4: #ef6a50; --part-5: #5fa8ea;
-  --part-6: #72bdb8; --part-7: #b57be0; --part-8: #a9ab83; } }
+  --part-6: #72bdb8; --part-7: #b57be0; --part-8: #a9ab83; --average: #4fc4bb; --split: #f07fa6; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
@@ -33,14 +33,14 @@ a { color: var(--link); }
 nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: 4px 16px; padding: 0; }
 .scroll { overflow-x: auto; max-width: 100%; margin: 8px 0 16px; }
 table { border-collapse: collapse; font-size: 0.86rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; font-weight: 600; padding: 4px 0; min-width: 280px; }
-details caption { display: none; }
 th, td { text-align: left; vertical-align: top; padding: 4px 10px 4px 0;
   border-bottom: 1px solid var(--line); }
 thead th { vertical-align: bottom; color: var(--soft); font-weight: 600; }
 tbody th { font-weight: 400; min-width: 150px; }
-td.number { white-space: nowrap; }
-table.words td { min-width: 220px; }
+td.short { white-space: nowrap; }
+@media (max-width: 700px) { table { width: max-content; max-width: 1000px; } }
+table.words { max-width: 1000px; }
+table.words td { min-width: 220px; max-width: 60ch; white-space: normal; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr));
   gap: 16px 24px; }
 figure { margin: 0; min-width: 0; }

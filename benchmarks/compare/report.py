@@ -102,13 +102,15 @@ def _html(lines: Lines) -> str:
         page.section("reading", "How to read this", [page.bullets(HOW_TO_READ)]),
     ]
     if broken.rows:
-        parts.append(page.section("failed", broken.caption, [broken.html(), *_errors(lines)]))
-    parts.append(page.section("versions", "Versions and hardware", [tables.versions(lines).html()]))
+        parts.append(page.section("failed", broken.caption, [broken.html(False), *_errors(lines)]))
+    parts.append(
+        page.section("versions", "Versions and hardware", [tables.versions(lines).html(False)])
+    )
     return page.page(TITLE, parts)
 
 
 def _words(table: Table) -> str:
-    return table.html().replace("<table>", '<table class="words">')
+    return table.html(has_heading=False).replace("<table>", '<table class="words">')
 
 
 def _suite(suite: str, lines: Sequence[Line]) -> str:
@@ -164,13 +166,15 @@ def _reason(lines: Sequence[Line], name: str) -> str:
     return text + (f" It takes less for {' and '.join(saved)}." if saved else "")
 
 
+_WHERE = {"flower": "in its processes", "tff": "in its worker, which has a TensorFlow of its own"}
+
+
 def _scaling_reason(lines: Sequence[Line], name: str) -> str:
     base, own = summary.round_cost(lines, "local"), summary.round_cost(lines, name)
     words = []
     if base.per_step and own.per_step and own.per_step > 0:
         words.append(
-            f"a local step takes {own.per_step / base.per_step:.2f} times as long in the engine's "
-            "own TensorFlow runtime"
+            f"a local step takes {own.per_step / base.per_step:.2f} times as long {_WHERE[name]}"
         )
     if base.per_client and own.per_client and own.per_client > 0:
         words.append(f"each client costs {own.per_client / base.per_client:.2f} times as much")

@@ -89,6 +89,13 @@ def of(lines: Iterable[Line], name: str) -> list[Line]:
     return [line for line in lines if backend(line) == name]
 
 
+def same_seeds(lines: Sequence[Line]) -> list[Line]:
+    """Those of seeds that every backend has, so that means are of the same runs."""
+    seeds = [{line["case"]["seed"] for line in of(lines, name)} for name in backends(lines)]
+    shared = set.intersection(*seeds) if seeds else set()
+    return [line for line in lines if line["case"]["seed"] in shared]
+
+
 def pairs(lines: Iterable[Line], one: str, other: str) -> list[tuple[Line, Line]]:
     """Finished runs of the same case, seed and all, on two engines."""
     by_case = {case_key(line, "backend"): line for line in of(done(lines), other)}

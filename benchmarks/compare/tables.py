@@ -11,7 +11,7 @@ from benchmarks.compare import statistics as numbers
 from benchmarks.compare import summary
 from benchmarks.compare.cases import ALONE, CENTRAL, DEFAULTS, TUNING_SEEDS
 from benchmarks.compare.summary import NAMES, PARTS, SCORES, Line
-from benchmarks.compare.verdict import last_line, plus_minus
+from benchmarks.compare.verdict import last_line, plus_minus, signed
 
 NOTHING = "-"
 
@@ -56,8 +56,12 @@ class Table:
         lines = [self.header, ["---"] * len(self.header), *self.rows]
         return "".join(f"| {' | '.join(map(_markdown, line))} |\n" for line in lines)
 
-    def html(self) -> str:
-        """As HTML, in a box that scrolls by itself."""
+    def html(self, has_heading: bool = True) -> str:
+        """As HTML, in a box that scrolls by itself.
+
+        Args:
+          has_heading: Whether the caption stands above it; the box bears its name anyway.
+        """
         head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.header)
         body = "".join(
             "<tr>" + "".join(_html(i, cell) for i, cell in enumerate(row)) + "</tr>\n"
@@ -65,11 +69,12 @@ class Table:
         )
         name = html.escape(self.caption)
         table = (
-            f'<div class="scroll" role="region" tabindex="0" aria-label="{name}">'
-            f"<table>\n<caption>{name}</caption>\n<thead><tr>{head}</tr></thead>\n"
-            f"<tbody>\n{body}</tbody>\n</table></div>\n"
+            f'<div class="scroll" role="region" tabindex="0" aria-label="{name}">\n'
+            f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n"
         )
-        return f"<details><summary>{name}</summary>\n{table}</details>\n" if self.is_long else table
+        if self.is_long:
+            return f"<details><summary>{name}</summary>\n{table}</details>\n"
+        return f"<h3>{name}</h3>\n{table}" if has_heading else table
 
 
 def _markdown(cell: Cell) -> str:
@@ -86,8 +91,8 @@ def _html(column: int, cell: Cell) -> str:
     inner = html.escape(cell)
     if column == 0:
         return f'<th scope="row">{inner}</th>'
-    is_number = cell[:1] in tuple("+-.0123456789")
-    return f'<td class="number">{inner}</td>' if is_number else f"<td>{inner}</td>"
+    is_short = len(cell) <= 24
+    return f'<td class="short">{inner}</td>' if is_short else f"<td>{inner}</td>"
 
 
 def _source(link: Link) -> str:
@@ -101,10 +106,10 @@ def of_suite(suite: str, lines: Sequence[Line]) -> list[Table]:
     if suite == "aggregation":
         made = [_procedures(ended), _tuning(ended), _starts(ended)]
     elif suite == "heterogeneity":
-        made = [_scores(ended), _cost(ended, folded=True), _starts(ended)]
+        made = [_scores(ended), _cost(ended, is_timed=False), _starts(ended)]
     elif suite == "scaling":
-        made = [_exponents(ended), _round_costs(ended), _cost(ended, folded=True)]
-        made += [_seconds(ended, folded=True), _starts(ended)]
+        made = [_exponents(ended), _round_costs(ended), _cost(ended, is_long=True)]
+        made += [_seconds(ended, is_long=True), _starts(ended)]
     else:
         made = [_scores(ended), _cost(ended), _seconds(ended), _starts(ended)]
     return [table for table in made if table.rows]
@@ -149,24 +154,38 @@ def estimate(value: numbers.Estimate | None, digits: int) -> str:
     return f"{value.value:.{digits}f}{plus_minus(value, digits)}"
 
 
-def _cost(lines: Sequence[Line], folded: bool = False) -> Table:
+_TIMED = (
+    "warm round, s: median (quartiles)",
+    "over local: warm round",
+    "over local: whole run",
+)
+_COSTS = ("peak MB", "MB a minute", "CPU s", "KB up, down (client, round)")
+
+
+def _cost(lines: Sequence[Line], is_timed: bool = True, is_long: bool = False) -> Table:
+    """Seconds, unless runs may have shared the machine; memory and bytes."""
     rows = [
-        [summary.title(group[0]), NAMES[name], *_cost_cells(group, summary.of(group, name), name)]
+        [
+            summary.title(group[0]),
+            NAMES[name],
+            *(_timed_cells(group, name) if is_timed else ()),
+            *_cost_cells(summary.of(group, name)),
+        ]
         for group in summary.side_by_side(lines)
         for name in summary.backends(group)
     ]
-    header = ["case", "where", "warm round, s: median (quartiles)", "over local: warm round"]
-    header += ["over local: whole run", "peak MB", "MB a minute", "CPU s"]
-    header += ["KB up, down (client, round)"]
-    return Table("Cost: medians over seeds", header, rows, folded)
+    header = ["case", "where", *(_TIMED if is_timed else ()), *_COSTS]
+    return Table("Cost: medians over seeds", header, rows, is_long or not is_timed)
 
 
-def _cost_cells(group: Sequence[Line], own: Sequence[Line], name: str) -> list[str]:
+def _timed_cells(group: Sequence[Line], name: str) -> list[str]:
     over = summary.overhead(group, name) if name != "local" else None
+    ratios = [_times(over.warm), _times(over.total)] if over else [NOTHING] * 2
+    return [_quartiles(summary.of(group, name)), *ratios]
+
+
+def _cost_cells(own: Sequence[Line]) -> list[str]:
     return [
-        _quartiles(own),
-        _times(over.warm) if over else NOTHING,
-        _times(over.total) if over else NOTHING,
         number(summary.median_of(own, lambda line: line["memory"]["peak_mb"]), 0),
         number(summary.median_of(own, lambda line: line["memory"]["mb_per_minute"]), 1),
         number(summary.median_of(own, lambda line: line.get("cpu_seconds")), 1),
@@ -209,7 +228,7 @@ def number(value: float | None, digits: int) -> str:
     return NOTHING if value is None else f"{value:,.{digits}f}"
 
 
-def _seconds(lines: Sequence[Line], folded: bool = False) -> Table:
+def _seconds(lines: Sequence[Line], is_long: bool = False) -> Table:
     there = [name for name in PARTS if any(name in line["seconds"] for line in lines)]
     rows = [
         [
@@ -222,7 +241,7 @@ def _seconds(lines: Sequence[Line], folded: bool = False) -> Table:
         for own in [summary.of(group, name)]
     ]
     header = ["case", "where", *(PARTS[name] for name in there), "whole run"]
-    return Table("Seconds taken apart: medians over seeds", header, rows, folded)
+    return Table("Seconds taken apart: medians over seeds", header, rows, is_long)
 
 
 def _starts(lines: Sequence[Line]) -> Table:
@@ -269,7 +288,7 @@ def _round_costs(lines: Sequence[Line]) -> Table:
         values = (cost.fixed, cost.per_client, cost.per_step)
         if any(v is not None for v in values):
             rows.append([NAMES[name], *(number(v and v * 1e3, 2) for v in values)])
-    header = ["where", "fixed, ms a round", "ms a client", "ms a local step"]
+    header = ["where", "fixed, ms a round", "ms a client", "ms a client's local step"]
     caption = (
         "A warm round taken apart by straight lines: over the number of clients (the same rows "
         "among them all), and over local steps"
@@ -295,8 +314,7 @@ def _procedures(lines: Sequence[Line]) -> Table:
 def _compared(found: summary.Comparison | None) -> list[str]:
     if found is None:
         return [NOTHING] * 4
-    difference = f"{found.difference.value:+.3f}{plus_minus(found.difference, 3)}"
-    return [found.reference, difference, p_text(found.p), p_text(found.adjusted)]
+    return [found.reference, signed(found.difference, 3), p_text(found.p), p_text(found.adjusted)]
 
 
 def p_text(p: float) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks.compare import statistics as numbers
 from benchmarks.compare import summary
-from benchmarks.compare.cases import ALONE, CENTRAL, DEFAULTS
+from benchmarks.compare.cases import ALONE, CENTRAL, DEFAULTS, SUITES
 from benchmarks.compare.summary import NAMES, PARTS, Line
 
 BOTH = ("flower", "tff")
-TIMED = ("digits", "mnist-writers", "scaling", "smoke")
+TIMED = tuple(name for name, suite in SUITES.items() if suite.is_timed)
 
 
 def verdict(lines: Mapping[str, Sequence[Line]]) -> list[str]:
@@ -57,8 +57,7 @@ def _scores(timed: Mapping[str, Sequence[Line]], every: Sequence[Line]) -> str:
         words = f"{'Flower' if difference.value > 0 else 'TFF'} was more accurate in {runs}"
     else:
         words = f"no difference was found in {runs}"
-    value = f"{difference.value:+.4f}{plus_minus(difference, 4)}"
-    return _sentence(f"Accuracy of Flower less TFF is {value}: {words}", bits)
+    return _sentence(f"Accuracy of Flower less TFF is {signed(difference, 4)}: {words}", bits)
 
 
 def _have_scores(runs: Sequence[Line]) -> bool:
@@ -118,7 +117,10 @@ def _seconds(every: Sequence[Line]) -> str:
 
 
 def _overhead(name: str, over: summary.Overhead) -> str:
-    words = f"{NAMES[name]} took {times(over.total)} the local loop's seconds for a whole run"
+    runs = f"{over.runs} {_plural(over.runs, 'pair')} of runs"
+    words = (
+        f"{NAMES[name]} took {times(over.total)} the local loop's seconds for a whole run ({runs})"
+    )
     if over.warm:
         words += f" and {times(over.warm)} for a warm round"
     if over.largest and over.total.value > 0:
@@ -183,10 +185,10 @@ def _procedure_choice(runs: Sequence[Line]) -> str:
     if not better:
         return f"of {count} procedures none was found to beat its default after Holm's correction"
     best = max(better, key=lambda c: c.difference.value)
-    value = f"{best.difference.value:+.3f}{plus_minus(best.difference, 3)}"
     return (
         f"of {count} procedures {best.procedure} gained most over {best.reference} "
-        f"({value} NMI on {best.partition} rows, p = {best.adjusted:.2g} after Holm)"
+        f"({signed(best.difference, 3)} NMI on {best.partition} rows, "
+        f"p = {best.adjusted:.2g} after Holm)"
     )
 
 
@@ -209,6 +211,12 @@ def _federation_choice(runs: Sequence[Line]) -> str:
 def plus_minus(estimate: numbers.Estimate, digits: int) -> str:
     """Half the interval, or nothing where there is none."""
     return "" if math.isnan(estimate.half) else f" ± {estimate.half:.{digits}f}"
+
+
+def signed(estimate: numbers.Estimate, digits: int) -> str:
+    """A difference with its sign and interval; what rounds to nothing is +0."""
+    value = round(estimate.value, digits) + 0.0
+    return f"{value:+.{digits}f}{plus_minus(estimate, digits)}"
 
 
 def _plural(count: int, word: str) -> str:
