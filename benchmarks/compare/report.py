@@ -24,8 +24,9 @@ HOW_TO_READ = (
     "Every engine runs the same algorithm, from the same first weights, with the same clients in "
     "each round and the same seeds; only what carries the tensors differs. The local loop carries "
     "them within one process: it is the measure of what an engine adds.",
-    "Each run has a process of its own. A whole run is counted from the start of that process. "
-    "First rounds compile (tracing); warm rounds are all later ones of a phase.",
+    "Where seconds are compared, each run has a process of its own and the machine to itself, and "
+    "is counted from the start of that process. First rounds compile (tracing); warm rounds are "
+    "all later ones of a phase. Elsewhere runs share processes, and no seconds are given.",
     "Intervals are 95 % (Student), over seeds. A ratio is the geometric mean over pairs of runs "
     "of one case; its interval is that of the logarithm. One seed has no interval.",
     "Memory is the proportional set size of all processes of a run: pages they share count once. "

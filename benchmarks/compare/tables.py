@@ -104,9 +104,9 @@ def of_suite(suite: str, lines: Sequence[Line]) -> list[Table]:
     """The tables of a suite."""
     ended = summary.done(lines)
     if suite == "aggregation":
-        made = [_procedures(ended), _tuning(ended), _starts(ended)]
+        made = [_procedures(ended), _tuning(ended), _sent(summary.untuned(ended)), _starts(ended)]
     elif suite == "heterogeneity":
-        made = [_scores(ended), _cost(ended, is_timed=False), _starts(ended)]
+        made = [_scores(ended), _sent(ended), _starts(ended)]
     elif suite == "scaling":
         made = [_exponents(ended), _round_costs(ended), _cost(ended, is_long=True)]
         made += [_seconds(ended, is_long=True), _starts(ended)]
@@ -154,28 +154,32 @@ def estimate(value: numbers.Estimate | None, digits: int) -> str:
     return f"{value.value:.{digits}f}{plus_minus(value, digits)}"
 
 
-_TIMED = (
-    "warm round, s: median (quartiles)",
-    "over local: warm round",
-    "over local: whole run",
-)
-_COSTS = ("peak MB", "MB a minute", "CPU s", "KB up, down (client, round)")
-
-
-def _cost(lines: Sequence[Line], is_timed: bool = True, is_long: bool = False) -> Table:
-    """Seconds, unless runs may have shared the machine; memory and bytes."""
+def _cost(lines: Sequence[Line], is_long: bool = False) -> Table:
     rows = [
         [
             summary.title(group[0]),
             NAMES[name],
-            *(_timed_cells(group, name) if is_timed else ()),
+            *_timed_cells(group, name),
             *_cost_cells(summary.of(group, name)),
         ]
         for group in summary.side_by_side(lines)
         for name in summary.backends(group)
     ]
-    header = ["case", "where", *(_TIMED if is_timed else ()), *_COSTS]
-    return Table("Cost: medians over seeds", header, rows, is_long or not is_timed)
+    header = ["case", "where", "warm round, s: median (quartiles)", "over local: warm round"]
+    header += ["over local: whole run", "peak MB", "MB a minute", "CPU s"]
+    header += ["KB up, down (client, round)"]
+    return Table("Cost: medians over seeds", header, rows, is_long)
+
+
+def _sent(lines: Sequence[Line]) -> Table:
+    """All that is known of cost where runs share a process, or the machine."""
+    rows = [
+        [summary.title(group[0]), _bytes(group)]
+        for group in summary.over_seeds(lines)
+        if group[0].get("bytes")
+    ]
+    header = ["case", "KB up, down (client, round)"]
+    return Table("What a client sends and receives in a round", header, rows, True)
 
 
 def _timed_cells(group: Sequence[Line], name: str) -> list[str]:
@@ -277,8 +281,11 @@ def _exponents(lines: Sequence[Line]) -> Table:
 
 def _growth(points: Sequence[tuple[float, Line]]) -> list[str]:
     warm = [(x, y) for x, line in points if (y := summary.warm_round(line))]
-    memory = [(x, float(line["memory"]["peak_mb"])) for x, line in points]
-    return [estimate(numbers.exponent(*zip(*found, strict=True)), 2) for found in (warm, memory)]
+    memory = [(x, float(y)) for x, line in points if (y := line["memory"]["peak_mb"])]
+    return [
+        estimate(numbers.exponent([x for x, _ in found], [y for _, y in found]), 2)
+        for found in (warm, memory)
+    ]
 
 
 def _round_costs(lines: Sequence[Line]) -> Table:

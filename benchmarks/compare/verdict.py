@@ -150,13 +150,16 @@ def _engine_choice(every: Sequence[Line]) -> str:
     found = summary.pairs(every, *BOTH)
     if not found:
         ran = [NAMES[name] for name in BOTH if summary.of(summary.done(every), name)]
-        if ran:
+        if len(ran) == 1:
             return f"Only {ran[0]} can be chosen from these runs"
         return "These runs give no ground to choose an engine"
     seconds = numbers.ratio([(a["seconds"]["total"], b["seconds"]["total"]) for a, b in found])
-    memory = numbers.ratio([(a["memory"]["peak_mb"], b["memory"]["peak_mb"]) for a, b in found])
-    faster, lighter = _better(seconds), _better(memory)
-    ratios = f"Flower over TFF is {times(seconds)} in seconds and {times(memory)} in peak memory"
+    peaks = [(a["memory"]["peak_mb"], b["memory"]["peak_mb"]) for a, b in found]
+    known = [pair for pair in peaks if all(pair)]  # a run of a second has no sample
+    memory = numbers.ratio(known) if known else None
+    faster, lighter = _better(seconds), _better(memory) if memory else None
+    ratios = f"Flower over TFF is {times(seconds)} in seconds"
+    ratios += f" and {times(memory)} in peak memory" if memory else ""
     if seconds.n < 2:
         return f"One pair of runs is too little to choose an engine by ({ratios})"
     if faster and lighter in (faster, None):
