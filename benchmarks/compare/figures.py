@@ -110,7 +110,7 @@ def _plain_numbers(ax: Axes) -> None:
     """Labels a logarithmic y axis in plain numbers, between powers of ten too if there are few."""
     ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.10g}"))
     low, high = ax.get_ylim()
-    is_short = high / low < 20
+    is_short = high / low < 100
     ax.yaxis.set_minor_formatter(FuncFormatter(_one_two_five) if is_short else NullFormatter())
     ax.tick_params(which="minor", labelsize=9.5)
 
@@ -239,7 +239,7 @@ def _rounds(suite: str, lines: Sequence[Line]) -> Iterator[Drawing]:
         ax.set(xlabel="round, all phases one after another", ylabel="seconds of a round")
         _above(ax, 3)
         title = f"Warm rounds: {summary.title(group[0])}"
-        caption = "Median over seeds; the first of each phase, which compiles, is left out."
+        caption = "Median over seeds; the first rounds of each phase, which compile, are left out."
         yield _drawing(figure, suite, title, caption)
 
 
@@ -249,7 +249,7 @@ def _warm_rounds(lines: Sequence[Line]) -> tuple[list[int], list[float]]:
     for phase in lines[0]["rounds"]:
         runs = [line["rounds"][phase] for line in lines if phase in line["rounds"]]
         length = min(map(len, runs))
-        for i in range(1, length):
+        for i in range(summary.n_cold(phase), length):
             x.append(before + i + 1)
             y.append(float(np.median([run[i] for run in runs])))
         before += len(lines[0]["rounds"][phase])
@@ -319,7 +319,7 @@ def _scaling(suite: str, lines: Sequence[Line]) -> Iterator[Drawing]:
 
 def _one_two_five(value: float, _: int) -> str:
     first = round(value / 10 ** math.floor(math.log10(value) + 1e-9))
-    return f"{value:,.10g}" if first in (1, 2, 3, 5) else ""
+    return f"{value:,.10g}" if first in (1, 2, 5) else ""
 
 
 def _grow(

@@ -157,14 +157,13 @@ def _reason(lines: Sequence[Line], name: str) -> str:
         return ""
     runs = f"{over.runs} {'pair' if over.runs == 1 else 'pairs'}"
     text = f"{NAMES[name]} takes {times(over.total)} the local loop's seconds ({runs} of runs)."
-    added = sum(seconds for seconds in over.added.values() if seconds > 0)
-    if not added:
-        return text
-    shares = sorted(over.added.items(), key=lambda item: -item[1])
-    words = [f"{PARTS[part]} {100 * s / added:.0f} %" for part, s in shares if s / added >= 0.05]
-    saved = [PARTS[part] for part, s in shares if s / added <= -0.05]
-    text += f" Of what it adds: {', '.join(words)}."
-    return text + (f" It takes less for {' and '.join(saved)}." if saved else "")
+    shares = sorted(over.shares.items(), key=lambda item: -abs(item[1]))
+    words = [
+        f"{PARTS[part]} {100 * abs(share):.0f} %{' (less)' if share < 0 else ''}"
+        for part, share in shares
+        if abs(share) >= 0.05
+    ]
+    return f"{text} Of all that differs: {', '.join(words)}." if words else text
 
 
 _WHERE = {"flower": "in its processes", "tff": "in its worker, which has a TensorFlow of its own"}

@@ -148,16 +148,30 @@ def part(name: str) -> Callable[[Line], float | None]:
     return lambda line: line["seconds"].get(name)
 
 
+# Rounds in which something is compiled; of centroids, proposals and Lloyd's are two kinds.
+_COLD = {"centroids": 2}
+
+
+def n_cold(phase: str) -> int:
+    """First rounds of a phase that are not warm."""
+    return _COLD.get(phase, 1)
+
+
+def warm(line: Line) -> dict[str, list[float]]:
+    """Phase to seconds of its warm rounds, of phases that have any."""
+    found = {name: seconds[n_cold(name) :] for name, seconds in (line.get("rounds") or {}).items()}
+    return {name: seconds for name, seconds in found.items() if seconds}
+
+
+def main_phase(line: Line) -> list[float]:
+    """Warm rounds of the phase in which most of their seconds are spent; none if none is warm."""
+    return max(warm(line).values(), key=sum, default=[])
+
+
 def warm_round(line: Line) -> float | None:
-    """Median seconds of a warm round of the phase in which most time is spent."""
-    name = main_phase(line)
-    return float(line["warm"][name]["median"]) if name else None
-
-
-def main_phase(line: Line) -> str | None:
-    """Where most warm seconds are spent."""
-    warm = line.get("warm") or {}
-    return max(warm, key=lambda name: warm[name]["median"] * warm[name]["n"], default=None)
+    """Median seconds of a warm round of that phase."""
+    seconds = main_phase(line)
+    return statistics.median(seconds) if seconds else None
 
 
 def warm_ratio(line: Line, base: Line) -> float | None:
@@ -165,10 +179,11 @@ def warm_ratio(line: Line, base: Line) -> float | None:
 
     Medians of the phases both had, weighted by the rounds the other took.
     """
-    both = [name for name in base.get("warm") or {} if name in (line.get("warm") or {})]
+    own, others = warm(line), warm(base)
+    both = [name for name in others if name in own]
     seconds = [
-        sum(run["warm"][name]["median"] * base["warm"][name]["n"] for name in both)
-        for run in (line, base)
+        sum(statistics.median(run[name]) * len(others[name]) for name in both)
+        for run in (own, others)
     ]
     return seconds[0] / seconds[1] if both and seconds[1] else None
 
@@ -190,13 +205,18 @@ class Overhead:
     added: Mapping[str, float]
 
     @property
+    def shares(self) -> dict[str, float]:
+        """Part to its share of all that differs, negative where the engine takes less."""
+        whole = sum(map(abs, self.added.values()))
+        return {name: seconds / whole for name, seconds in self.added.items()} if whole else {}
+
+    @property
     def largest(self) -> tuple[str, float] | None:
-        """The part that adds most, and its share of all that is added; None if nothing is."""
-        positive = {name: seconds for name, seconds in self.added.items() if seconds > 0}
-        if not positive:
-            return None
-        name = max(positive, key=positive.__getitem__)
-        return name, positive[name] / sum(positive.values())
+        """The part that makes the engine slower (or faster) most, and its share."""
+        sign = 1 if sum(self.added.values()) > 0 else -1
+        found = {name: sign * share for name, share in self.shares.items()}
+        name = max(found, key=found.__getitem__, default=None)
+        return None if name is None else (name, found[name])
 
 
 def overhead(lines: Iterable[Line], engine: str, base: str = "local") -> Overhead | None:
@@ -205,14 +225,14 @@ def overhead(lines: Iterable[Line], engine: str, base: str = "local") -> Overhea
     if not found:
         return None
     totals = [(a["seconds"]["total"], b["seconds"]["total"]) for a, b in found]
-    warm = [r for r in (warm_ratio(a, b) for a, b in found) if r]
+    ratios = [r for r in (warm_ratio(a, b) for a, b in found) if r]
     added = {
         name: statistics.fmean(a["seconds"].get(name, 0) - b["seconds"].get(name, 0)
                                for a, b in found)
         for name in PARTS
         if any(name in line["seconds"] for pair in found for line in pair)
     }  # fmt: skip
-    of_rounds = numbers.ratio([(r, 1.0) for r in warm]) if warm else None
+    of_rounds = numbers.ratio([(r, 1.0) for r in ratios]) if ratios else None
     return Overhead(len(found), numbers.ratio(totals), of_rounds, added)
 
 
@@ -338,8 +358,7 @@ def round_cost(lines: Iterable[Line], engine: str) -> RoundCost:
 
 
 def _fit(points: Sequence[tuple[float, Line]]) -> numbers.Straight | None:
-    warm = [(x, warm_round(line)) for x, line in points]
-    known = [(x, y) for x, y in warm if y]
+    known = [(x, y) for x, line in points if (y := warm_round(line))]
     return numbers.straight([x for x, _ in known], [y for _, y in known])
 
 

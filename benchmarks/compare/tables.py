@@ -7,6 +7,8 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from benchmarks.compare import statistics as numbers
 from benchmarks.compare import summary
 from benchmarks.compare.cases import ALONE, CENTRAL, DEFAULTS, TUNING_SEEDS
@@ -198,15 +200,11 @@ def _cost_cells(own: Sequence[Line]) -> list[str]:
 
 
 def _quartiles(own: Sequence[Line]) -> str:
-    phases = [(line, summary.main_phase(line)) for line in own]
-    warm = [line["warm"][phase] for line, phase in phases if phase]
-    if not warm:
+    """Of all warm rounds of all seeds, in the phase in which most seconds are spent."""
+    seconds = [value for line in own for value in summary.main_phase(line)]
+    if not seconds:
         return NOTHING
-    values = {
-        name: summary.median_of(warm, lambda w, name=name: w[name])  # type: ignore[misc]
-        for name in ("median", "q1", "q3")
-    }
-    middle, low, high = (number(values[name], 3) for name in ("median", "q1", "q3"))
+    low, middle, high = (number(float(q), 3) for q in np.quantile(seconds, (0.25, 0.5, 0.75)))
     return f"{middle} ({low} to {high})"
 
 

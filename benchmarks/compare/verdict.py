@@ -123,9 +123,9 @@ def _overhead(name: str, over: summary.Overhead) -> str:
     )
     if over.warm:
         words += f" and {times(over.warm)} for a warm round"
-    if over.largest and over.total.value > 0:
+    if over.largest:
         part, share = over.largest
-        words += f", {100 * share:.0f} % of what it adds being {PARTS[part]}"
+        words += f", mostly for {PARTS[part]} ({100 * share:.0f} % of all that differs)"
     return words
 
 

@@ -92,6 +92,28 @@ def test_overhead(engine, total, warm, part, share):
     assert found.largest == (part, pytest.approx(share))
 
 
+def test_a_saving_has_its_largest_part_too():
+    lines = made.digits(1)
+    for line in summary.of(lines, "tff"):  # 1 s more in engine start, 2 s in warm rounds
+        line["seconds"] |= {"import": 0.0, "first_rounds": 0.5}  # 3 s and 1 s less
+        line["seconds"]["total"] -= 4
+    found = summary.overhead(lines, "tff")
+    assert found.largest == ("import", pytest.approx(3 / 7))
+    text = " ".join(reasons("digits", lines))
+    assert "import 43 % (less), warm rounds 29 %" in text
+
+
+def test_what_compiles_is_not_warm():
+    rounds = {"pretrain": [9.0, 1.0, 3.0], "centroids": [9.0, 8.0, 2.0], "cluster": [50.0]}
+    one = {"rounds": rounds}
+    assert summary.warm(one) == {"pretrain": [1.0, 3.0], "centroids": [2.0]}
+    assert summary.warm_round(one) == 2
+    assert summary.warm_round({"rounds": {"cluster": [50.0]}}) is None
+    other = {"rounds": {"pretrain": [9.0, 4.0, 4.0], "centroids": [9.0, 8.0, 4.0]}}
+    # (2 rounds of 4 s and one of 4 s) over (2 of 2 s and one of 2 s)
+    assert summary.warm_ratio(other, one) == 2
+
+
 def test_a_round_taken_apart():
     for engine, factor in made.FACTOR.items():
         found = summary.round_cost(made.scaling(), engine)
@@ -139,8 +161,11 @@ def test_equal_scores_are_called_the_same():
     assert "Flower ended with the local loop's weights, bit by bit, in all 6 runs" in scores
     assert "TFF's last weights differ" in scores
     assert "Flower took 1.72" in seconds and "1.25" in seconds
-    assert "91 % of what it adds being engine start" in seconds
-    assert "TFF took 1.39" in seconds and "67 % of what it adds being warm rounds" in seconds
+    assert "mostly for engine start (91 % of all that differs)" in seconds
+    assert (
+        "TFF took 1.39" in seconds
+        and "mostly for warm rounds (67 % of all that differs)" in seconds
+    )
     # 13.1 / 10.6 s and 2,000 / 1,000 MB in every pair
     assert choice.startswith("For simulations like these choose TFF for its time and memory")
     assert "1.24" in choice and "2.00" in choice
