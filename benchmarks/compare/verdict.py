@@ -117,16 +117,13 @@ def _seconds(every: Sequence[Line]) -> str:
 
 
 def _overhead(name: str, over: summary.Overhead) -> str:
-    runs = f"{over.runs} {_plural(over.runs, 'pair')} of runs"
-    words = (
-        f"{NAMES[name]} took {times(over.total)} the local loop's seconds for a whole run ({runs})"
-    )
-    if over.warm:
-        words += f" and {times(over.warm)} for a warm round"
+    inside = f"{over.runs} {_plural(over.runs, 'pair')} of runs"
     if over.largest:
         part, share = over.largest
-        words += f", mostly for {PARTS[part]} ({100 * share:.0f} % of all that differs)"
-    return words
+        inside += f"; {100 * share:.0f} % of all that differs is {PARTS[part]}"
+    words = f"{NAMES[name]} took {times(over.total)} the local loop's seconds for a whole run"
+    words += f" ({inside})"
+    return f"{words} and {times(over.warm)} for a warm round" if over.warm else words
 
 
 def times(log_ratio: numbers.Estimate) -> str:
