@@ -235,6 +235,7 @@ def _rounds(suite: str, lines: Sequence[Line]) -> Iterator[Drawing]:
         ax.set_yscale("log")
         _plain_numbers(ax)
         _divide(ax, known[0]["rounds"])
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_xlim(0.5, 0.5 + sum(map(len, known[0]["rounds"].values())))
         ax.set(xlabel="round, all phases one after another", ylabel="seconds of a round")
         _above(ax, 3)
@@ -312,7 +313,7 @@ def _scaling(suite: str, lines: Sequence[Line]) -> Iterator[Drawing]:
             ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.10g}"))
             ax.xaxis.set_minor_formatter(NullFormatter())
             _plain_numbers(ax)
-            _legend(ax)
+            _above(ax, 2)
             caption = "Both axes logarithmic; the exponent is the slope of the line."
             yield _drawing(figure, suite, f"{title} by {words}", caption)
 
