@@ -101,8 +101,7 @@ def compiled_update(algorithm: FederatedAlgorithm) -> Update:
     def run(sent: ServerState, data: ClientData, seed: tf.Tensor) -> Screened:
         known = tf.nest.map_structure(tf.TensorSpec.from_tensor, sent)
         graph = update.get_concrete_function(known, any_size, tf.TensorSpec((), tf.int32))
-        answer = graph(*tf.nest.flatten((sent, data, seed)))
-        return Screened(*answer)
+        return graph(sent, data, seed)
 
     return run
 
