@@ -50,14 +50,24 @@ def available_cores() -> int:
 
 def provenance() -> dict[str, Any]:
     """What a result needs to be compared with another: versions, machine, git revision."""
-    packages = ("tfcluster", "tensorflow", "keras", "numpy", "scikit-learn")
+    packages = ("tfcluster", "tensorflow", "keras", "numpy", "scipy", "scikit-learn")
     return {
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in packages},
+        **_installed("flwr", "ray", "tensorflow-federated"),
         "machine": f"{platform.system()} {platform.machine()}, {_cpu_model()}",
         "cores": available_cores(),
         "git": git_revision(),
     }
+
+
+def _installed(*packages: str) -> dict[str, str]:
+    """Versions of those that are there; a central run needs none of them."""
+    found = {}
+    for name in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def git_revision() -> str:

@@ -86,8 +86,8 @@ DEC: Settings = {
     "rounds": 21,
 }
 GAN: Settings = {"rounds": 10, "work.iterations": 20, "lloyd_rounds": 10}
-GAN_LONG: Settings = {"rounds": 20, "work.iterations": 100, "lloyd_rounds": 20}
-GAN_SPLIT: Settings = {**GAN_LONG, "rounds": 200, "work.iterations": 10, "placement": "split"}
+GAN_LONG: Settings = {"rounds": 10, "work.iterations": 100, "lloyd_rounds": 20}
+GAN_SPLIT: Settings = {**GAN_LONG, "rounds": 100, "work.iterations": 10, "placement": "split"}
 _QUICK: Settings = {"pretraining_rounds": 2, "lloyd_rounds": 2, "rounds": 3}
 
 HETEROGENEITY = ("iid", "dirichlet 1", "dirichlet 0.3", "dirichlet 0.1", "one_class")
@@ -114,9 +114,9 @@ def _digits(seeds: Sequence[int]) -> Iterator[Case]:
 
 
 def _mnist_writers(seeds: Sequence[int]) -> Iterator[Case]:
-    work = {"pretraining_rounds": 50, "lloyd_rounds": 20, "rounds": 41, "clustering.steps": 10}
+    work = {"pretraining_rounds": 20, "lloyd_rounds": 10, "rounds": 11, "clustering.steps": 10}
     case = Case(
-        "dec", "mnist", "natural", 100, 20, procedure="20 of 100", settings=work, evaluate_every=10
+        "dec", "mnist", "natural", 100, 20, procedure="20 of 100", settings=work, evaluate_every=4
     )
     yield from _on_engines([dataclasses.replace(case, seed=seed) for seed in seeds])
 
@@ -133,7 +133,7 @@ def _scaling(seeds: Sequence[int]) -> Iterator[Case]:
             changed = {**base, "model.dims": dims, "pretraining.steps": 1}
             name = f"model={'-'.join(map(str, dims))}"
             cases.append(dataclasses.replace(case, procedure=name, settings=changed))
-        for steps in (1, 10, 100, 1_000):
+        for steps in (1, 10, 100, 300):
             changed = {**base, "pretraining.steps": steps}
             cases.append(dataclasses.replace(case, procedure=f"steps={steps}", settings=changed))
         yield from _on_engines(cases)

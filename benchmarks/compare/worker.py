@@ -184,7 +184,11 @@ class _Federated:
                 "checkpoint": checkpoint.seconds,
             },
             "rounds": rounds,
-            "warm": {phase: _spread(seconds) for phase, seconds in rounds.items()},
+            "warm": {
+                phase: _spread(seconds[_n_cold(phase) :])
+                for phase, seconds in rounds.items()
+                if len(seconds) > _n_cold(phase)
+            },
             "loss": [round(r["loss"], 6) for r in history if "loss" in r],
             "bytes": _bytes(history, len(self._at.store), self._case.per_round),
             "curve": self._curve,
@@ -234,11 +238,10 @@ def _apart(rounds: dict[str, list[float]]) -> dict[str, float]:
 
 
 def _spread(seconds: list[float]) -> dict[str, float]:
-    """Median and quartiles of rounds after the first of a phase."""
-    warm = seconds[1:] or seconds
-    quartiles = statistics.quantiles(warm, n=4) if len(warm) > 1 else warm * 3
+    """Median and quartiles."""
+    quartiles = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else seconds * 3
     names = ("q1", "median", "q3")
-    return {**dict(zip(names, (round(q, 5) for q in quartiles), strict=True)), "n": len(warm)}
+    return {**dict(zip(names, (round(q, 5) for q in quartiles), strict=True)), "n": len(seconds)}
 
 
 def _bytes(history: Sequence[Record], clients: int, per_round: int) -> dict[str, float]:

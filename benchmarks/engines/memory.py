@@ -67,7 +67,11 @@ class MemoryWatch:
     def __exit__(self, *_: object) -> None:
         self._done.set()
         self._thread.join()
+        self._sample()
 
     def _watch(self) -> None:
         while not self._done.wait(self._every):
-            self.samples.append((time.perf_counter() - self._start, tree_bytes()))
+            self._sample()
+
+    def _sample(self) -> None:
+        self.samples.append((time.perf_counter() - self._start, tree_bytes()))
