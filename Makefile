@@ -7,9 +7,9 @@ STAMP := .venv/installed
 
 .PHONY: demo test lint format lock clean
 
-demo: $(STAMP) ## Train DEC on handwritten digits and show the clusters (about two minutes)
+demo: $(STAMP) ## Federated DEC on handwritten digits: Flower against TFF (about four minutes)
 	rm -rf runs/demo
-	$(BIN)/tfcluster train dec --dataset digits --preset keras --seed 0 --out runs/demo
+	$(BIN)/tfcluster compare digits --algorithm dec --out runs/demo
 
 test: $(STAMP) ## All tests, on two processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered

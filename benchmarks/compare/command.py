@@ -12,6 +12,7 @@ from rich.markup import escape
 from tfcluster.errors import InputError, unknown_name
 
 _SUITES = ("smoke", "digits", "mnist-writers", "scaling", "heterogeneity", "aggregation")
+_ALGORITHMS = ("autoencoder", "dec", "clustergan")
 
 
 def compare(
@@ -27,6 +28,9 @@ def compare(
     jobs: Annotated[
         int, typer.Option(min=1, help="Runs at a time, where no seconds are compared.")
     ] = 1,
+    algorithm: Annotated[
+        Optional[str], typer.Option(help="Only the cases of autoencoder, dec or clustergan.")
+    ] = None,
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Run nothing; write the page of what is there.")
     ] = False,
@@ -39,10 +43,12 @@ def compare(
     for name in names:
         if name not in _SUITES:
             raise unknown_name("suite", name, _SUITES)
+    if algorithm not in (None, *_ALGORITHMS):
+        raise unknown_name("algorithm", str(algorithm), _ALGORITHMS)
     console = Console()
     if not report_only:
         for name in names:
-            _run(name, seeds, out, jobs, console)
+            _run(name, seeds, out, jobs, algorithm, console)
     from benchmarks.compare.report import verdict, write_report
 
     lines = _lines(out)
@@ -54,7 +60,9 @@ def compare(
     console.print(f"Page: {written}")
 
 
-def _run(name: str, seeds: int | None, out: Path, jobs: int, console: Console) -> None:
+def _run(
+    name: str, seeds: int | None, out: Path, jobs: int, algorithm: str | None, console: Console
+) -> None:
     from benchmarks.compare.cases import SUITES, Case
     from benchmarks.compare.runs import Line, Results, run_suite
 
@@ -76,7 +84,14 @@ def _run(name: str, seeds: int | None, out: Path, jobs: int, console: Console) -
             found = ", ".join(f"{k} {v:.3f}" for k, v in line["scores"].items())
             console.print(f"    {line['seconds']['total']:.1f} s  {found}")
 
-    run_suite(suite, range(seeds or suite.seeds), Results(_file(out, name)), tell, jobs)
+    run_suite(
+        suite,
+        range(seeds or suite.seeds),
+        Results(_file(out, name)),
+        tell,
+        jobs,
+        lambda case: algorithm in (None, case.algorithm),
+    )
 
 
 def _file(out: Path, suite: str) -> Path:

@@ -81,7 +81,12 @@ Tell = Callable[[Case, Line | None], None]
 
 
 def run_suite(
-    suite: Suite, seeds: Sequence[int], results: Results, tell: Tell, n_jobs: int = 1
+    suite: Suite,
+    seeds: Sequence[int],
+    results: Results,
+    tell: Tell,
+    n_jobs: int = 1,
+    is_wanted: Callable[[Case], bool] = lambda _: True,
 ) -> None:
     """Runs what is missing.
 
@@ -91,6 +96,7 @@ def run_suite(
       results: Where lines are, and go.
       tell: Called before a run with None, and after it with its line.
       n_jobs: Processes at a time; more than one only where no time is compared.
+      is_wanted: Leaves cases out.
     """
     lock = threading.Lock()
 
@@ -101,7 +107,8 @@ def run_suite(
                 tell(case, line)
 
     for stage in suite.stages:
-        missing = [case for case in stage(seeds, results.score) if not results.has(case)]
+        wanted = filter(is_wanted, stage(seeds, results.score))
+        missing = [case for case in wanted if not results.has(case)]
         sharing = itertools.groupby(
             missing, key=lambda c: c.key if suite.is_timed else c.clients_key
         )

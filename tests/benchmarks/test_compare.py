@@ -121,6 +121,7 @@ def test_an_interrupted_suite_goes_on(tmp_path, local_line):
     [
         (["compare", "nothing"], "suite"),
         (["compare", "digits", "--jobs", "2"], "compares seconds"),
+        (["compare", "digits", "--algorithm", "nothing"], "algorithm"),
         (["compare", "--report-only", "--out", "nowhere"], "no runs"),
     ],
 )
