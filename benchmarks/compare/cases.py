@@ -114,7 +114,7 @@ def _digits(seeds: Sequence[int]) -> Iterator[Case]:
 
 
 def _mnist_writers(seeds: Sequence[int]) -> Iterator[Case]:
-    work = {"pretraining_rounds": 20, "lloyd_rounds": 10, "rounds": 11, "clustering.steps": 10}
+    work = {"pretraining_rounds": 30, "lloyd_rounds": 10, "rounds": 11, "clustering.steps": 10}
     case = Case(
         "dec", "mnist", "natural", 100, 20, procedure="20 of 100", settings=work, evaluate_every=4
     )
