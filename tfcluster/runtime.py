@@ -61,13 +61,13 @@ def provenance() -> dict[str, Any]:
 
 
 def git_revision() -> str:
-    """The commit of this source tree, with `+` if files were changed since; or "unknown"."""
+    """The commit of this source tree, with `+` if code was changed since; or "unknown"."""
     here = Path(__file__).parent
     try:
         revision = _git(here, "rev-parse", "HEAD")
-        return revision + (
-            "+" if _git(here, "status", "--porcelain", "--untracked-files=no") else ""
-        )
+        # Code alone: a result that was just added does not make the next one doubtful.
+        changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", ":(top)*.py")
+        return revision + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
