@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.compare import report
+from benchmarks.compare.runs import read_lines
 from benchmarks.engines.tables import memory_table, overhead_table, paired_table
-from benchmarks.record import read_results
+from benchmarks.record import RESULTS, read_results
 from benchmarks.reproduce import table as reproduce
 from benchmarks.speed.command import cells
 
@@ -20,6 +22,7 @@ def with_results(text: str) -> str:
     """The README's text with its tables made anew."""
     made = {"reproduce": reproduce.markdown(reproduce.read())}
     made["speed"] = "".join(speed_table(line) for line in read_results("speed")[-1:])
+    made["compare"] = report.readme(read_lines(RESULTS))
     for name, make in _ENGINES.items():
         made[name] = make(read_results(name))
     for name, lines in made.items():

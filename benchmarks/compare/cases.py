@@ -121,6 +121,14 @@ def _mnist_writers(seeds: Sequence[int]) -> Iterator[Case]:
     yield from _on_engines([dataclasses.replace(case, seed=seed) for seed in seeds])
 
 
+def _mnist_clustergan(seeds: Sequence[int]) -> Iterator[Case]:
+    """A generator step a round: it is their cost that is looked at."""
+    work = {"rounds": 20, "work.iterations": 1, "lloyd_rounds": 1}
+    yield from _on_engines(
+        [Case("clustergan", "mnist", procedure="average", seed=s, settings=work) for s in seeds]
+    )
+
+
 def _scaling(seeds: Sequence[int]) -> Iterator[Case]:
     base: Settings = {"pretraining_rounds": 6, "pretraining.epochs": 1, "model.dims": [128, 10]}
     for seed in seeds:
@@ -241,6 +249,12 @@ SUITES: Mapping[str, Suite] = {
         Suite("smoke", "A few rounds on every engine, to see that all works", _plain(_smoke), 1),
         Suite("digits", "DEC and ClusterGAN on digits on every engine", _plain(_digits)),
         Suite("mnist-writers", "DEC on MNIST, 20 of 100 writers a round", _plain(_mnist_writers)),
+        Suite(
+            "mnist-clustergan",
+            "Rounds of convolutional ClusterGAN on MNIST, five clients",
+            _plain(_mnist_clustergan),
+            1,
+        ),
         Suite("scaling", "Cost of a round by clients, model and work", _plain(_scaling), 1),
         Suite(
             "heterogeneity",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 from rich.console import Console
@@ -11,7 +11,13 @@ from rich.markup import escape
 
 from tfcluster.errors import InputError, unknown_name
 
-_SUITES = ("smoke", "digits", "mnist-writers", "scaling", "heterogeneity", "aggregation")
+if TYPE_CHECKING:
+    from benchmarks.compare.runs import Line
+
+_SUITES = (
+    "smoke", "digits", "mnist-writers", "mnist-clustergan", "scaling", "heterogeneity",
+    "aggregation",
+)  # fmt: skip
 _ALGORITHMS = ("autoencoder", "dec", "clustergan")
 
 
@@ -50,21 +56,37 @@ def compare(
         for name in names:
             _run(name, seeds, out, jobs, algorithm, console)
     from benchmarks.compare.report import verdict, write_report
+    from benchmarks.compare.runs import read_lines
 
-    lines = _lines(out)
+    lines = read_lines(out)
     if not lines:
         raise InputError(f"There are no runs under {out} yet. Leave out --report-only.")
     written = write_report(lines, out)
+    for name in names:
+        _print_tables(name, lines.get(name, []), console)
     for sentence in verdict(lines):
-        console.print(sentence)
+        console.print(escape(sentence))
     console.print(f"Page: {written}")
+
+
+def _print_tables(suite: str, lines: list[Line], console: Console) -> None:
+    """Scores, and what they cost."""
+    from rich.table import Table
+
+    from benchmarks.compare import tables
+
+    for found in tables.of_suite(suite, lines)[:2]:
+        shown = Table(*found.header, title=found.caption, show_edge=False)
+        for row in found.rows:
+            shown.add_row(*(escape(str(cell)) for cell in row))
+        console.print(shown)
 
 
 def _run(
     name: str, seeds: int | None, out: Path, jobs: int, algorithm: str | None, console: Console
 ) -> None:
     from benchmarks.compare.cases import SUITES, Case
-    from benchmarks.compare.runs import Line, Results, run_suite
+    from benchmarks.compare.runs import Results, run_suite, suite_file
 
     suite = SUITES[name]
     if jobs > 1 and suite.is_timed:
@@ -87,20 +109,8 @@ def _run(
     run_suite(
         suite,
         range(seeds or suite.seeds),
-        Results(_file(out, name)),
+        Results(suite_file(out, name)),
         tell,
         jobs,
         lambda case: algorithm in (None, case.algorithm),
     )
-
-
-def _file(out: Path, suite: str) -> Path:
-    return out / f"compare_{suite.replace('-', '_')}.jsonl"
-
-
-def _lines(out: Path) -> dict[str, list[dict]]:
-    """Suite to its lines, of all that have been run."""
-    from benchmarks.compare.runs import Results
-
-    found = {name: list(Results(_file(out, name))) for name in _SUITES}
-    return {name: lines for name, lines in found.items() if lines}

@@ -14,7 +14,7 @@ from benchmarks.compare.tables import Table
 from benchmarks.compare.verdict import BOTH, TIMED, last_line, times, verdict
 from tfcluster.files import atomic_write
 
-__all__ = ["markdown_tables", "verdict", "write_report"]
+__all__ = ["markdown_tables", "readme", "verdict", "write_report"]
 
 Lines = Mapping[str, Sequence[Line]]
 
@@ -73,6 +73,19 @@ def markdown_tables(lines: Lines) -> str:
     choice = flower_or_tff()
     parts.append(f"### {choice.caption}\n\n{choice.markdown()}\n")
     return "".join(parts)
+
+
+def readme(lines: Lines) -> str:
+    """The verdict, the first tables of every suite and the choice of an engine, as Markdown."""
+    parts = [f"{sentence}\n\n" for sentence in verdict(lines)]
+    for suite, runs in lines.items():
+        parts.append(f"**{suite}**: {_purpose(suite)}\n\n")
+        parts += map(_captioned, tables.of_suite(suite, runs)[: _IN_README.get(suite, 2)])
+    choice = flower_or_tff()
+    return f"{''.join(parts)}**{choice.caption}**\n\n{choice.markdown()}"
+
+
+_IN_README = {"heterogeneity": 1, "aggregation": 1}
 
 
 def _captioned(table: Table) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.compare import cases
-from benchmarks.compare.cases import Case, Suite
+from benchmarks.compare.cases import SUITES, Case, Suite
 
 Line = dict[str, Any]
 
@@ -75,6 +75,17 @@ def _parsed(text: str) -> Line | None:
     except json.JSONDecodeError:
         return None
     return line
+
+
+def suite_file(folder: Path, suite: str) -> Path:
+    """Where a suite's lines are."""
+    return folder / f"compare_{suite.replace('-', '_')}.jsonl"
+
+
+def read_lines(folder: Path) -> dict[str, list[Line]]:
+    """Suite to its lines, of all that were run."""
+    found = {name: list(Results(suite_file(folder, name))) for name in SUITES}
+    return {name: lines for name, lines in found.items() if lines}
 
 
 Tell = Callable[[Case, Line | None], None]
