@@ -87,6 +87,7 @@ def _run(
 ) -> None:
     from benchmarks.compare.cases import SUITES, Case
     from benchmarks.compare.runs import Results, run_suite, suite_file
+    from benchmarks.compare.verdict import last_line
 
     suite = SUITES[name]
     if jobs > 1 and suite.is_timed:
@@ -100,8 +101,8 @@ def _run(
         if line is None:
             console.print(f"  {escape(str(case))} ...")
         elif line["status"] == "failed":
-            last = line["error"].strip().splitlines()[-1]
-            console.print(f"  [bold red]failed[/] {escape(str(case))}: {escape(last)}")
+            error = escape(last_line(line))
+            console.print(f"  [bold red]failed[/] {escape(str(case))}: {error}")
         else:
             found = ", ".join(f"{k} {v:.3f}" for k, v in line["scores"].items())
             console.print(f"    {line['seconds']['total']:.1f} s  {found}")

@@ -25,6 +25,7 @@ import numpy as np
 from benchmarks.compare import cases, central
 from benchmarks.compare.cases import Case
 from benchmarks.compare.models import Model, make_model
+from benchmarks.compare.summary import n_cold
 from benchmarks.engines.memory import MemoryWatch, tree_cpu_seconds
 from federated.commands.federate import CARRIERS, Carried, FederateOptions, carried
 from federated.federation import Federation
@@ -184,11 +185,6 @@ class _Federated:
                 "checkpoint": checkpoint.seconds,
             },
             "rounds": rounds,
-            "warm": {
-                phase: _spread(seconds[_n_cold(phase) :])
-                for phase, seconds in rounds.items()
-                if len(seconds) > _n_cold(phase)
-            },
             "loss": [round(r["loss"], 6) for r in history if "loss" in r],
             "bytes": _bytes(history, len(self._at.store), self._case.per_round),
             "curve": self._curve,
@@ -227,21 +223,9 @@ def _by_phase(history: Sequence[Record]) -> dict[str, list[float]]:
     return found
 
 
-def _n_cold(phase: str) -> int:
-    """Rounds of a phase in which something is compiled: proposals and Lloyd's are two kinds."""
-    return 2 if phase == "centroids" else 1
-
-
 def _apart(rounds: dict[str, list[float]]) -> dict[str, float]:
-    first = sum(sum(seconds[: _n_cold(phase)]) for phase, seconds in rounds.items())
+    first = sum(sum(seconds[: n_cold(phase)]) for phase, seconds in rounds.items())
     return {"first_rounds": first, "warm_rounds": sum(map(sum, rounds.values())) - first}
-
-
-def _spread(seconds: list[float]) -> dict[str, float]:
-    """Median and quartiles."""
-    quartiles = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else seconds * 3
-    names = ("q1", "median", "q3")
-    return {**dict(zip(names, (round(q, 5) for q in quartiles), strict=True)), "n": len(seconds)}
 
 
 def _bytes(history: Sequence[Record], clients: int, per_round: int) -> dict[str, float]:
