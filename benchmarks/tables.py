@@ -42,7 +42,7 @@ _ENGINES: Mapping[str, Callable[[Sequence[Result]], str]] = {
 def speed_table(result: Result) -> str:
     """The last run of `tfcluster bench`, as Markdown."""
     lines = [
-        "| case | unit | originals' way | ours | ratio | goal | limit | share of limit "
+        "| case | unit | originals' way | ours | ratio | goal | ratio at limit | share of limit "
         "| memory above data, MB: theirs, ours |",
         "|---|---|---|---|---|---|---|---|---|",
     ]

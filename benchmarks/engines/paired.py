@@ -1,8 +1,8 @@
 """Federated against centralised DEC from the same encoder and centres, seed by seed.
 
-`python -m benchmarks.engines.paired --backends local tff flower --seeds 10`: for every seed,
-partition and engine one JSON line in `benchmarks/results/federated_dec_paired.jsonl`; those that
-are there are not run again. Prints mean differences with 95 % intervals.
+`python -m benchmarks.engines.paired --dims 128 64 10 --backends local tff flower --seeds 10`: for
+every seed, partition and engine one JSON line in `benchmarks/results/federated_dec_paired.jsonl`;
+those that are there are not run again. Prints mean differences with 95 % intervals.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.engines.tables import paired_table
+from benchmarks.engines.tables import encoder, paired_table
 from benchmarks.record import append, read_results
 from federated.commands.federate import CARRIERS, Carried, FederateOptions, carried
 from federated.dec_stages import FederatedDECConfig, dec_stages
@@ -25,23 +25,17 @@ from federated.training import LocalWork
 from tfcluster import metrics, presets
 from tfcluster.checkpoint import Arrays
 from tfcluster.dec import DEC
-from tfcluster.estimator import numbered, unnumbered
+from tfcluster.estimator import digest, numbered, unnumbered
 from tfcluster.runtime import available_cores, provenance, set_threads
 from tfcluster.self_training import DECTrainer
 from tfcluster.training import run_phases
 
 NAME = "federated_dec_paired"
-MODEL = presets.DEC_PRESETS["keras"]
 PARTITIONS: dict[str, dict[str, Any]] = {
     "iid": {"partition": "iid"},
     "dirichlet 0.3": {"partition": "dirichlet", "alpha": 0.3},
 }
-CONFIG = FederatedDECConfig(
-    model=MODEL,
-    rounds=40,  # 20 updates of the target on either side; some seeds would go on to 200
-    clustering=LocalWork(steps=MODEL.update_interval, batch_size=MODEL.batch_size),
-)
-CENTRAL_STEPS = 20 * MODEL.update_interval
+TARGETS = 20  # updates of the target on either side; some seeds would go on to 100
 SCORES = ("accuracy", "nmi", "ari")
 
 
@@ -50,85 +44,106 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backends", nargs="+", default=list(CARRIERS), choices=list(CARRIERS))
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--dims", nargs="+", type=int, help="Of the encoder; the protocol's.")
     asked = parser.parse_args()
     set_threads(min(2, available_cores()))
-    trainer = DECTrainer(64, 10, dataclasses.replace(MODEL, max_steps=CENTRAL_STEPS))
-    done = {(line["seed"], line["partition"], line["backend"]) for line in read_results(NAME)}
+    paired = Paired(tuple(asked.dims or presets.DEC_PRESETS["keras"].dims))
+    known = [line for line in read_results(NAME) if encoder(line) == list(paired.model.dims)]
+    done = {(line["seed"], line["partition"], line["backend"]) for line in known}
     for seed in range(asked.seeds):
         missing = {
             name: [b for b in asked.backends if (seed, name, b) not in done] for name in PARTITIONS
         }
-        _run_seed(trainer, seed, {name: found for name, found in missing.items() if found})
+        paired.run_seed(seed, {name: found for name, found in missing.items() if found})
     print(paired_table(read_results(NAME)))
 
 
-def _run_seed(trainer: DECTrainer, seed: int, missing: Mapping[str, Sequence[str]]) -> None:
-    """All engines from one pretraining, beside one central run."""
-    kept: Arrays = {}
-    for name, backends in missing.items():
-        options = FederateOptions(seed=seed, clients=5, threads=2, **PARTITIONS[name])
-        federation = options.federation()
-        X, y = federation.pooled()
-        kept = kept or _start(trainer, X, seed)
-        central, central_seconds = _central(trainer, kept, X)
-        facts = {
-            "algorithm": NAME,
-            "partition": name,
-            "seed": seed,
-            "clients": 5,
-            "sizes": federation.sizes,
-            "start": _scores(y, _labels(kept, X)),
-            "central": _scores(y, central),
-            "central_seconds": round(central_seconds, 1),
-            "config": presets.to_dict(CONFIG),
+class Paired:
+    """Both sides of the comparison for one size of networks.
+
+    Args:
+      dims: Of the encoder.
+    """
+
+    def __init__(self, dims: tuple[int, ...]) -> None:
+        self.model = dataclasses.replace(presets.DEC_PRESETS["keras"], dims=dims)
+        interval = self.model.update_interval
+        self.config = FederatedDECConfig(
+            model=self.model,
+            rounds=2 * TARGETS,
+            clustering=LocalWork(steps=interval, batch_size=self.model.batch_size),
+        )
+        central = dataclasses.replace(self.model, max_steps=TARGETS * interval)
+        self.trainer = DECTrainer(64, 10, central)
+
+    def run_seed(self, seed: int, missing: Mapping[str, Sequence[str]]) -> None:
+        """All engines from one pretraining, beside one central run."""
+        kept: Arrays = {}
+        for name, backends in missing.items():
+            options = FederateOptions(seed=seed, clients=5, threads=2, **PARTITIONS[name])
+            federation = options.federation()
+            X, y = federation.pooled()
+            kept = kept or self._start(X, seed)
+            central, central_seconds = self._central(kept, X)
+            facts = {
+                "algorithm": NAME,
+                "partition": name,
+                "seed": seed,
+                "clients": 5,
+                "sizes": federation.sizes,
+                "start": _scores(y, self._labels(kept, X)),
+                "central": _scores(y, central),
+                "central_seconds": round(central_seconds, 1),
+                "config": presets.to_dict(self.config),
+            }
+            for backend in backends:
+                start = time.perf_counter()
+                with carried(backend, federation, options) as at:
+                    now, rounds = self._federated(at, options, kept)
+                    rows = np.concatenate([at.store.rows(i)[0] for i in range(len(at.store))])
+                found = {
+                    "backend": backend,
+                    "federated": _scores(y, self._labels(now, rows)),
+                    "end_hash": digest(*now.values())[:16],
+                    "rounds": rounds,
+                }
+                line = {**facts, **found, "seconds": round(time.perf_counter() - start, 1)}
+                append(line | provenance())
+                print(seed, name, facts["central"], *found.values(), line["seconds"], flush=True)
+
+    def _start(self, X: np.ndarray, seed: int) -> Arrays:
+        """Pretraining and k-means of a central run."""
+        trainer = self.trainer
+        trainer.reset(seed)
+        x = tf.constant(X)
+        stages = [*trainer.pretraining_phases(x, seed), trainer.clustering_phases(x, seed)[0]]
+        run_phases(stages)
+        return {
+            **numbered("encoder", trainer.encoder.get_weights()),
+            **numbered("decoder", trainer.pretraining.decoder_weights()),
+            "initial_centers": trainer.clustering.clusters.numpy(),
         }
-        for backend in backends:
-            start = time.perf_counter()
-            with carried(backend, federation, options) as at:
-                labels, rounds = _federated(at, options, kept)
-            found = {"backend": backend, "federated": _scores(y, labels), "rounds": rounds}
-            line = {**facts, **found, "seconds": round(time.perf_counter() - start, 1)}
-            append(line | provenance())
-            print(seed, name, facts["central"], *found.values(), line["seconds"], flush=True)
 
+    def _central(self, kept: Arrays, X: np.ndarray) -> tuple[np.ndarray, float]:
+        """Labels after the clustering phase, and its seconds."""
+        trainer = self.trainer
+        start, x = time.perf_counter(), tf.constant(X)
+        trainer.encoder.set_weights(unnumbered("encoder", kept))
+        trainer.clustering.clusters.assign(kept["initial_centers"])
+        trainer.labels = np.argmax(trainer.soft_assign(x).numpy(), axis=1)
+        run_phases([trainer.clustering_phases(x, 0)[1]])
+        labels = np.argmax(trainer.soft_assign(x).numpy(), axis=1)
+        return labels, time.perf_counter() - start
 
-def _start(trainer: DECTrainer, X: np.ndarray, seed: int) -> Arrays:
-    """Pretraining and k-means of a central run."""
-    trainer.reset(seed)
-    x = tf.constant(X)
-    stages = [*trainer.pretraining_phases(x, seed), trainer.clustering_phases(x, seed)[0]]
-    run_phases(stages)
-    return {
-        **numbered("encoder", trainer.encoder.get_weights()),
-        **numbered("decoder", trainer.pretraining.decoder_weights()),
-        "initial_centers": trainer.clustering.clusters.numpy(),
-    }
+    def _federated(self, at: Carried, options: FederateOptions, kept: Arrays) -> tuple[Arrays, int]:
+        """What the clustering rounds end with, its centres as `_labels` takes them, and rounds."""
+        stages = dec_stages(at.store.n_features, 10, self.config, options.seed)[-1:]
+        found, history = run_stages(stages, at.carrier, options.plan(len(at.store)), kept=kept)
+        return {**kept, **found, "initial_centers": found["clusters"]}, len(history)
 
-
-def _central(trainer: DECTrainer, kept: Arrays, X: np.ndarray) -> tuple[np.ndarray, float]:
-    """Labels after the clustering phase, and its seconds."""
-    start, x = time.perf_counter(), tf.constant(X)
-    trainer.encoder.set_weights(unnumbered("encoder", kept))
-    trainer.clustering.clusters.assign(kept["initial_centers"])
-    trainer.labels = np.argmax(trainer.soft_assign(x).numpy(), axis=1)
-    run_phases([trainer.clustering_phases(x, 0)[1]])
-    labels = np.argmax(trainer.soft_assign(x).numpy(), axis=1)
-    return labels, time.perf_counter() - start
-
-
-def _federated(at: Carried, options: FederateOptions, kept: Arrays) -> tuple[np.ndarray, int]:
-    stages = dec_stages(at.store.n_features, 10, CONFIG, options.seed)[-1:]
-    found, history = run_stages(stages, at.carrier, options.plan(len(at.store)), kept=kept)
-    rows = np.concatenate([at.store.rows(i)[0] for i in range(len(at.store))])
-    now = dict(kept) | found
-    return _labels({**now, "initial_centers": now["clusters"]}, rows), len(history)
-
-
-def _labels(kept: Arrays, X: np.ndarray) -> np.ndarray:
-    dec = DEC.from_weights(
-        unnumbered("encoder", kept), unnumbered("decoder", kept), kept["initial_centers"], MODEL
-    )
-    return dec.predict(X)
+    def _labels(self, kept: Arrays, X: np.ndarray) -> np.ndarray:
+        parts = [unnumbered(name, kept) for name in ("encoder", "decoder")]
+        return DEC.from_weights(*parts, kept["initial_centers"], self.model).predict(X)
 
 
 def _scores(y: Any, labels: np.ndarray) -> dict[str, float]:

@@ -14,19 +14,26 @@ Result = Mapping[str, Any]
 def paired_table(lines: Sequence[Result]) -> str:
     """Federated less centralised DEC from the same start: mean and 95 % interval (Student)."""
     rows = [
-        "| engine | partition | seeds | ACC centralised | ACC federated | difference "
+        "| encoder | partition | engine | seeds | ACC centralised | ACC federated | difference "
         "| NMI difference |",
-        "|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for backend, partition in dict.fromkeys((line["backend"], line["partition"]) for line in lines):
-        own = [
-            line for line in lines if (line["backend"], line["partition"]) == (backend, partition)
-        ]
+    cases: dict[tuple[str, str, str], list[Result]] = {}
+    for line in lines:
+        dims = "-".join(map(str, encoder(line)))
+        cases.setdefault((dims, line["partition"], line["backend"]), []).append(line)
+    for case, own in sorted(cases.items()):
         means = [statistics.mean(line[side]["accuracy"] for line in own) for side in _SIDES]
         cells = [f"{mean:.3f}".removeprefix("0") for mean in means]
         cells += [_interval(differences(own, score)) for score in ("accuracy", "nmi")]
-        rows.append(f"| {backend} | {partition} | {len(own)} | {' | '.join(cells)} |")
+        rows.append(f"| {' | '.join(case)} | {len(own)} | {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
+
+
+def encoder(line: Result) -> list[int]:
+    """Widths of the encoder's layers."""
+    dims: list[int] = line["config"]["model"]["dims"]
+    return dims
 
 
 _SIDES = ("central", "federated")

@@ -53,4 +53,4 @@ def test_a_line_of_the_table():
         "unit": "step", "theirs_ms": 20.0, "ours_ms": 8.0, "ratio": 2.5, "goal": 2.0,
         "limit_ms": 6.0, "share_of_limit": 0.75,
     }  # fmt: skip
-    assert command.cells(line) == ("step", "20.0 ms", "8.0 ms", "2.50", "2.0", "6.0 ms", "75 %")
+    assert command.cells(line) == ("step", "20.0 ms", "8.0 ms", "2.50", "2.0", "3.33", "75 %")
