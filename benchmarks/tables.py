@@ -8,7 +8,12 @@ from typing import Any
 
 from benchmarks.compare import report
 from benchmarks.compare.runs import read_lines
-from benchmarks.engines.tables import memory_table, overhead_table, paired_table
+from benchmarks.engines.tables import (
+    memory_table,
+    overhead_table,
+    paired_table,
+    placement_table,
+)
 from benchmarks.record import RESULTS, read_results
 from benchmarks.reproduce import table as reproduce
 from benchmarks.speed.command import cells
@@ -33,6 +38,7 @@ def with_results(text: str) -> str:
 
 
 _ENGINES: Mapping[str, Callable[[Sequence[Result]], str]] = {
+    "federated_clustergan": placement_table,
     "federated_dec_paired": paired_table,
     "federated_overhead": overhead_table,
     "federated_memory": memory_table,

@@ -1,1 +1,1 @@
-"""The federated forms of the algorithms (to come)."""
+"""The federated forms of the algorithms on a local loop, Flower and TensorFlow Federated."""

@@ -76,11 +76,15 @@ class Workbench:
     def update(
         self, algorithm: FederatedAlgorithm, sent: ServerState, participant: Participant
     ) -> Screened:
-        """A client's work in a round."""
+        """A client's work in a round; an error carries the client's number as a note."""
         if algorithm not in self._updates:
             self._updates[algorithm] = compiled_update(algorithm)
         data = self._clients[participant.client]
-        return self._updates[algorithm](sent, data, tf.constant(participant.seed, tf.int32))
+        try:
+            return self._updates[algorithm](sent, data, tf.constant(participant.seed, tf.int32))
+        except Exception as error:
+            error.add_note(f"This happened at client number {participant.client}.")
+            raise
 
 
 def compiled_update(algorithm: FederatedAlgorithm) -> Update:

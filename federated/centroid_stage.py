@@ -14,6 +14,7 @@ from federated.centroids import Embedding, FederatedLloyd
 from federated.one_shot import METHODS, ClientCenters, proposals
 from federated.rounds import Stage
 from tfcluster.checkpoint import Arrays
+from tfcluster.errors import InputError
 from tfcluster.estimator import unnumbered
 from tfcluster.training import Record
 
@@ -59,9 +60,9 @@ class CentroidStage(Stage):
         self._parts, self._k, self._seed = parts, n_clusters, seed
         self._method, self._n_starts, self._keeps = method, n_starts, keeps
         self.n_rounds = 1 + (n_rounds if method == "lloyd" else 0)
-        usual = math.isqrt(n_clusters - 1) + 1 if method == "k_fed" else n_clusters
+        n_offered = n_offered or usual_offer(method, n_clusters)
         self._propose = ClientCenters(
-            n_features, embedding, n_offered or usual, _CLIENT_ITERATIONS, _CLIENT_RESTARTS
+            n_features, embedding, n_offered, _CLIENT_ITERATIONS, _CLIENT_RESTARTS
         )
         self._lloyd = FederatedLloyd(n_features, embedding)
 
@@ -100,3 +101,29 @@ class CentroidStage(Stage):
     def end(self, state: ServerState) -> Arrays:
         """The centres of the best start."""
         return {self._keeps: np.asarray(state.context[0][0], np.float32)}
+
+
+def usual_offer(method: Centroids, n_clusters: int) -> int:
+    """Centres a client offers where nothing else was said."""
+    return math.isqrt(n_clusters - 1) + 1 if method == "k_fed" else n_clusters
+
+
+def check_offers(method: Centroids, n_clients: int, n_clusters: int, n_offered: int) -> None:
+    """Sees to it, before anything is trained, that clients offer as many centres as are needed.
+
+    Args:
+      method: As of `CentroidStage`.
+      n_clients: Clients there are.
+      n_clusters: Centres that are made of what they offer.
+      n_offered: As of `CentroidStage`.
+
+    Raises:
+      InputError: If they offer fewer.
+    """
+    each = n_offered or usual_offer(method, n_clusters)
+    if n_clients * each < n_clusters:
+        raise InputError(
+            f"{n_clusters} centres need as many offers of the clients. Received: {n_clients} "
+            f"clients that offer {each} each. Raise it by --set client_centers={n_clusters}, or "
+            "choose --centroids lloyd."
+        )

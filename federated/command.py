@@ -15,6 +15,7 @@ from tfcluster.cli import (
     Threads,
     Verbose,
     assignments,
+    folder_of,
     overrides,
     show_tensorflow_log,
 )
@@ -55,7 +56,7 @@ Aggregation = Annotated[
 
 @federate.command("dec")
 def federate_dec(
-    out: Out,
+    out: Out = None,
     dataset: DataSet = "digits",
     backend: Backend = "local",
     clients: Clients = None,
@@ -86,7 +87,12 @@ def federate_dec(
         int, typer.Option(min=0, help="Rounds of pretraining; 0 for the protocol's passes.")
     ] = 0,
     rounds: Annotated[
-        int, typer.Option(min=0, help="Rounds of clustering, at most; 0 for 200.")
+        int,
+        typer.Option(
+            min=0,
+            help="Rounds of clustering and exchanges of masses in turn, at most; 0 for 200. They "
+            "end with an exchange.",
+        ),
     ] = 0,
     local_epochs: Annotated[
         int, typer.Option(min=1, help="Passes of a client in a round of pretraining.")
@@ -135,12 +141,13 @@ def federate_dec(
         local_epochs=local_epochs,
         local_steps=local_steps,
     )
-    run(options, out, backend=backend, resume=resume, console=Console())
+    folder = folder_of(out, "federated-dec", dataset, seed)
+    run(options, folder, backend=backend, resume=resume, console=Console())
 
 
 @federate.command("clustergan")
 def federate_clustergan(
-    out: Out,
+    out: Out = None,
     dataset: DataSet = "digits",
     backend: Backend = "local",
     clients: Clients = None,
@@ -189,7 +196,7 @@ def federate_clustergan(
             "random_weighted."
         ),
     ] = "lloyd",
-    evaluate_every: EvaluateEvery = 10,
+    evaluate_every: EvaluateEvery = 1,
     seed: Seed = 0,
     threads: Threads = None,
     set_: Annotated[
@@ -226,4 +233,5 @@ def federate_clustergan(
         rounds=rounds,
         centroids=centroids,  # type: ignore[arg-type]
     )
-    run(options, out, backend=backend, resume=resume, console=Console())
+    folder = folder_of(out, "federated-clustergan", dataset, seed)
+    run(options, folder, backend=backend, resume=resume, console=Console())

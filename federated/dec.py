@@ -63,6 +63,7 @@ class MassExchange(FederatedAlgorithm):
             "changed": changed / n_rows,
             "clusters_used": tf.math.count_nonzero(sizes),
             "rows": n_rows,
+            "mass": mass,
         }
         return state._replace(context=(*state.weights, mass)), metrics
 

@@ -44,7 +44,8 @@ class FederatedDECConfig:
       client_centers: Centres each client offers for a start; 0 for as many as there are clusters,
         or their square root for "k_fed", which is made for clients that have few of them.
       lloyd_rounds: Bound on the rounds of Lloyd's algorithm.
-      rounds: Bound on the rounds of clustering, exchanges included.
+      rounds: Bound on the rounds of clustering, exchanges included; raised to the next number that
+        ends with an exchange.
       clustering: What a client does in such a round.
       rounds_per_exchange: Rounds of clustering for each exchange of masses.
       target: Over whose rows the target of eq. 3 is taken.
@@ -85,7 +86,7 @@ def dec_stages(
       n_features: Width of a row.
       n_clusters: Number of centres.
       config: The protocol.
-      seed: Of the first weights, those of a central run with this seed.
+      seed: Of the first weights.
     """
     model = config.model
     fresh = AutoencoderTrainer(n_features, model)
@@ -195,7 +196,7 @@ class _Cluster(Stage):
     def __init__(self, n_features: int, config: FederatedDECConfig, n_clusters: int) -> None:
         self._tol, self._interval = config.model.tol, config.rounds_per_exchange + 1
         # it ends with an exchange, which tells how many labels the last rounds changed
-        self.n_rounds = config.rounds - (config.rounds - 1) % self._interval if config.rounds else 0
+        self.n_rounds = config.rounds + (1 - config.rounds) % self._interval if config.rounds else 0
         later = FederatedDEC(
             n_features,
             config.clustering,
@@ -218,7 +219,10 @@ class _Cluster(Stage):
     def receive(
         self, number: int, state: ServerState, metrics: Metrics
     ) -> tuple[ServerState, Record]:
-        state, record = super().receive(number, state, metrics)
+        scalars = {name: value for name, value in metrics.items() if name != "mass"}
+        state, record = super().receive(number, state, scalars)
+        if "mass" in metrics:
+            record["mass"] = np.asarray(metrics["mass"]).round(3).tolist()
         if number == 0:
             del record["changed"]  # the first exchange compares the weights with themselves
         return state, record

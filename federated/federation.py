@@ -84,14 +84,15 @@ def load_federation(dataset: str, split: Split, seed: int) -> Federation:
     """Clients of a data set, or of a folder with a file for each.
 
     Args:
-      dataset: A name or a file, whose rows are split; or a folder, whose files are the clients.
+      dataset: A name or a file, whose rows are split; or a folder, whose files are the clients
+        (a folder that is called like a data set, as `./digits`).
       split: How.
       seed: Of the split.
 
     Raises:
       InputError: If the data cannot be had, or be split like this.
     """
-    if Path(dataset).is_dir():
+    if dataset not in DATASETS and Path(dataset).is_dir():
         return _of_folder(dataset, split)
     is_scaled = not (dataset in DATASETS and needs_scaling(dataset))
     data = load_data(dataset, standardize=False) if not is_scaled else load_data(dataset)

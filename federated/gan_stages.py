@@ -73,8 +73,7 @@ def gan_stages(
       n_features: Width of a row.
       n_clusters: Length of z_c, and number of centres.
       config: The protocol.
-      seed: Of the first weights, those of a central run with this seed, and of what the server
-        draws.
+      seed: Of the first weights, and of what the server draws.
     """
     centers = _Centers(
         n_features, GANCodes(n_clusters, config.model), ("generator", "encoder"), n_clusters, seed,

@@ -124,7 +124,7 @@ def dirichlet(
     else:
         raise InputError(
             f"With alpha={alpha} none of {MAX_TRIES} draws left each of {n_clients} clients "
-            f"min_rows={min_rows} of {len(codes)} rows. Raise alpha, lower min_rows or n_clients."
+            f"{min_rows} of {len(codes)} rows. Raise alpha or take fewer clients."
         )
     for code, of_client in enumerate(sizes):
         owners[codes == code] = rng.permutation(np.repeat(np.arange(n_clients), of_client))

@@ -49,6 +49,7 @@ class LocalWork:
     batch_size: int = 256
 
     def __post_init__(self) -> None:
+        presets.check_types(self)
         if self.batch_size < 1 or self.steps < 0 or (self.steps == 0 and self.epochs < 1):
             raise InputError(
                 "Local work needs a positive `batch_size` and either `epochs` or `steps` of at "

@@ -17,7 +17,10 @@ FORBIDDEN = {
 }
 
 
-ALGORITHMS = {"aggregation", "autoencoder", "centroids", "dec", "one_shot", "training"}
+ALGORITHMS = {
+    "aggregation", "autoencoder", "centroid_stage", "centroids", "clustergan", "dec", "dec_stages",
+    "gan_codes", "gan_stages", "one_shot", "training",
+}  # fmt: skip
 
 
 def imported_modules(path):

@@ -32,7 +32,12 @@ app.add_typer(train, name="train")
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show TensorFlow's log.")]
 
 
-Out = Annotated[Path, typer.Option(help="Folder for the results; new or empty.")]
+Out = Annotated[
+    Optional[Path],
+    typer.Option(
+        help="Folder for the results; new or empty. [default: runs/ALGORITHM-DATASET-SEED]"
+    ),
+]
 DataSet = Annotated[str, typer.Option(help="Name of a data set, or a .npz, .npy or .csv file.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random.")]
 Threads = Annotated[
@@ -45,6 +50,11 @@ CheckpointSeconds = Annotated[
 Resume = Annotated[bool, typer.Option(help="Go on with the run in --out.")]
 
 
+def folder_of(out: Path | None, algorithm: str, dataset: str, seed: int) -> Path:
+    """The folder that was asked for, or the usual one."""
+    return out or Path("runs") / f"{algorithm}-{Path(dataset).stem}-{seed}"
+
+
 def overrides(example: str) -> Any:
     """The option `--set`."""
     return typer.Option(
@@ -54,7 +64,7 @@ def overrides(example: str) -> Any:
 
 @train.command("dec")
 def train_dec(
-    out: Out,
+    out: Out = None,
     dataset: DataSet = "digits",
     preset: Annotated[
         str, typer.Option(help="Protocol: keras, paper, or one for a data set as keras:mnist.")
@@ -89,12 +99,18 @@ def train_dec(
         overrides=assignments(set_ or []),
         pretrained=None if pretrained is None else str(pretrained),
     )
-    run(options, out, resume=resume, checkpoint_seconds=checkpoint_seconds, console=Console())
+    run(
+        options,
+        folder_of(out, "dec", dataset, seed),
+        resume=resume,
+        checkpoint_seconds=checkpoint_seconds,
+        console=Console(),
+    )
 
 
 @train.command("clustergan")
 def train_clustergan(
-    out: Out,
+    out: Out = None,
     dataset: DataSet = "digits",
     preset: Annotated[
         str,
@@ -134,7 +150,13 @@ def train_clustergan(
         threads=threads or 0,
         overrides=assignments(set_ or []),
     )
-    run(options, out, resume=resume, checkpoint_seconds=checkpoint_seconds, console=Console())
+    run(
+        options,
+        folder_of(out, "clustergan", dataset, seed),
+        resume=resume,
+        checkpoint_seconds=checkpoint_seconds,
+        console=Console(),
+    )
 
 
 @app.command()

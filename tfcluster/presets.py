@@ -293,7 +293,7 @@ class GANConfig:
       weight_decay: Factor of half the squared kernels; the original declares 2.5e-5 and never
         adds it.
       optimizer: One for the critic, one for generator and encoder together.
-      steps: Steps of generator and encoder.
+      steps: Steps of generator and encoder, at least one.
       shuffle: Whether batches walk through reshuffled epochs (images) instead of being drawn with
         replacement (Pendigits and genes).
       precision: "bfloat16" takes all products in it, at a third of the time on processors that
@@ -317,10 +317,8 @@ class GANConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        _check_positive(self, "n_noise", "critic_steps", "batch_size")
-        _check_not_negative(
-            self, "beta_n", "beta_c", "noise_scale", "penalty", "weight_decay", "steps"
-        )
+        _check_positive(self, "n_noise", "critic_steps", "batch_size", "steps")
+        _check_not_negative(self, "beta_n", "beta_c", "noise_scale", "penalty", "weight_decay")
 
     @property
     def has_large_products(self) -> bool:

@@ -116,7 +116,7 @@ class RunFolder:
             self._events = tf.summary.create_file_writer(str(self.path / "events"))
         with self._events.as_default(step=record["step"]):
             for name, value in record.items():
-                if isinstance(value, float) and name != "seconds":
+                if isinstance(value, (int, float)) and name not in ("step", "of", "converged"):
                     tf.summary.scalar(f"{record['phase']}/{name}", value)
 
     def _write(self, name: str, text: str) -> Path:

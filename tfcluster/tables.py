@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -127,6 +126,18 @@ def print_cluster_numbers(console: Console, rows: Sequence[Mapping[str, Any]]) -
         console.print(f"The silhouette is best at {best['n_clusters']} clusters.")
 
 
+def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
+    """Of a score over trials; NaN if one of them has no number."""
+    # not `statistics`, whose `stdev` fails on NaN
+    return float(np.mean(values)), float(np.std(values, ddof=1))
+
+
+def selection_rank(line: Mapping[str, Any]) -> float:
+    """What the best trial is highest in: its `selection`; one that is NaN is below all others."""
+    selection = float(line["selection"])
+    return -math.inf if math.isnan(selection) else selection
+
+
 def print_trials(console: Console, lines: Sequence[Mapping[str, Any]], selected_by: str) -> None:
     """Prints a row per trial, then mean and standard deviation, and says which is kept.
 
@@ -136,11 +147,11 @@ def print_trials(console: Console, lines: Sequence[Mapping[str, Any]], selected_
       selected_by: What `selection` is.
     """
     rows = [(str(line["seed"]), line) for line in lines]
-    for title, statistic in (("mean", statistics.mean), ("sd", statistics.stdev)):
-        values = {key: statistic([line[key] for line in lines]) for key in lines[0]}
-        rows.append((title, values))
+    both = {key: mean_and_sd([line[key] for line in lines]) for key in lines[0]}
+    for i, title in enumerate(("mean", "sd")):
+        rows.append((title, {key: values[i] for key, values in both.items()}))
     console.print(_table("seed", rows))
-    best = max(lines, key=lambda line: line["selection"])
+    best = max(lines, key=selection_rank)
     console.print(
         f"Seed {best['seed']} is kept: the best of {len(lines)} by {selected_by} "
         f"({best['selection']:.3f})."

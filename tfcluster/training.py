@@ -310,7 +310,7 @@ def run_phases(
       All records, those before a resume included.
 
     Raises:
-      TrainingError: If a loss is not finite; the last good checkpoint is kept.
+      TrainingError: If a loss is not finite; a checkpoint that was written before is kept.
     """
     history = checkpoint.restore(phases) if checkpoint else []
     reached = history[-1] if history else {"phase": phases[0].name, "step": 0}
@@ -365,5 +365,5 @@ def diverged(where: str) -> TrainingError:
     """The error for numbers that are not finite any more."""
     return TrainingError(
         f"Training diverged {where}: a loss, a weight or an embedding is not finite. Lower the "
-        "learning rate or scale the features; the last good checkpoint is kept."
+        "learning rate or scale the features; a checkpoint that was written before is kept."
     )

@@ -53,6 +53,8 @@ def compare(
         raise unknown_name("algorithm", str(algorithm), _ALGORITHMS)
     console = Console()
     if not report_only:
+        if algorithm:
+            _check_has_cases(names, algorithm)
         for name in names:
             _run(name, seeds, out, jobs, algorithm, console)
     from benchmarks.compare.report import verdict, write_report
@@ -67,6 +69,19 @@ def compare(
     for sentence in verdict(lines):
         console.print(escape(sentence))
     console.print(f"Page: {written}")
+
+
+def _check_has_cases(names: list[str], algorithm: str) -> None:
+    """Raises `InputError` if none of the suites has a case of the algorithm."""
+    from benchmarks.compare.cases import SUITES
+
+    stages = [stage for name in names for stage in SUITES[name].stages]
+    if not any(c.algorithm == algorithm for stage in stages for c in stage([0], lambda _: 0.0)):
+        suites = f"Suite {names[0]} has" if len(names) == 1 else f"Suites {', '.join(names)} have"
+        raise InputError(
+            f"{suites} no case of that algorithm. Received: --algorithm {algorithm}. "
+            "Choose another, or leave it out."
+        )
 
 
 def _print_tables(suite: str, lines: list[Line], console: Console) -> None:

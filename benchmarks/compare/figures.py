@@ -180,6 +180,11 @@ def _curve(suite: str, lines: Sequence[Line], score: str, by: str, case: str) ->
     _legend(ax)
     title = f"{label} by {'round' if by == 'round' else 'second'}: {case}"
     caption = "Mean over the seeds all have; the band is from the worst seed to the best."
+    if lines[0]["case"]["algorithm"] == "clustergan":
+        caption += (
+            " Scored is the argmax of z_c; the scores at the end are of k-means centres on the "
+            "codes."
+        )
     return _drawing(figure, suite, title, caption)
 
 
@@ -274,7 +279,7 @@ def _divide(ax: Axes, rounds: Mapping[str, Sequence[float]]) -> None:
 def _memory(suite: str, lines: Sequence[Line]) -> Iterator[Drawing]:
     groups = summary.side_by_side(lines)
     if suite == "scaling":  # the longest runs tell most
-        groups = [g for g in groups if g[0]["case"]["procedure"] in ("clients=1000", "steps=1000")]
+        groups = [g for g in groups if g[0]["case"]["procedure"] in ("clients=1000", "steps=300")]
     for group in groups:
         figure, ax = _new()
         for name in summary.backends(group):
@@ -422,7 +427,7 @@ def _pooled(ax: Axes, lines: Sequence[Line], score: str) -> None:
 
 
 def _procedures(suite: str, lines: Sequence[Line]) -> Iterator[Drawing]:
-    found = summary.comparisons(lines, DEFAULTS)
+    found = [c for c in summary.comparisons(lines, DEFAULTS) if not c.is_same]
     for partition in dict.fromkeys(c.partition for c in found):
         own = [c for c in found if c.partition == partition]
         figure, ax = _new(1.0 + 0.24 * len(own))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.compare import figures, page, summary, tables
-from benchmarks.compare.cases import SUITES
+from benchmarks.compare.cases import SUITES, TUNED_ON
 from benchmarks.compare.engines import flower_or_tff
 from benchmarks.compare.summary import NAMES, PARTS, Line
 from benchmarks.compare.tables import Table
@@ -27,13 +26,21 @@ HOW_TO_READ = (
     "Where seconds are compared, each run has a process of its own and the machine to itself, and "
     "is counted from the start of that process. First rounds compile (tracing); warm rounds are "
     "all later ones of a phase. Elsewhere runs share processes, and no seconds are given.",
-    "Intervals are 95 % (Student), over seeds. A ratio is the geometric mean over pairs of runs "
-    "of one case; its interval is that of the logarithm. One seed has no interval.",
+    "The column of the warm round is of the phase that takes most time. Its ratio to the local "
+    "loop's weighs the medians of all phases both runs had, so the two need not agree.",
+    "Intervals are 95 % (Student), over seeds. A ratio is the geometric mean over pairs of runs, "
+    "the same case and seed on two engines; its interval is that of the logarithm. One seed has no "
+    "interval.",
     "Memory is the proportional set size of all processes of a run: pages they share count once. "
-    "Its slope is over the last half of the run. Bytes are the numbers sent, without an engine's "
-    "wrapping. CPU seconds are of all processes.",
+    "Its slope is over the last half of a run, and given for runs of a minute or more. Bytes are "
+    "the numbers sent, without an engine's wrapping. CPU seconds are of all processes.",
     "Central is the same training on all rows in one place. Alone is every client by itself; its "
-    "model is scored on the rows of all, and the clients' mean is weighted by rows.",
+    "model is scored on the rows of all, and the clients' mean is weighted by rows. Both start "
+    "from first weights of their own, drawn by the same rule.",
+    "ClusterGAN's curves by round are of the argmax of z_c; its scores at the end are of k-means "
+    "centres on the codes.",
+    f"Rules of aggregation were tuned on {TUNED_ON} rows alone; the best value is used on every "
+    "partition.",
     "Differences between procedures are paired by seed and tested by the paired t-test, the test "
     "that belongs to the intervals shown; of ten pairs Wilcoxon's test could not fall below 0.05 "
     "after correction for so many comparisons. Holm's correction is over all of the suite.",
@@ -98,8 +105,12 @@ def _purpose(suite: str) -> str:
 
 def _markdown(lines: Lines) -> str:
     sentences = "\n".join(verdict(lines))
+    reading = "".join(f"- {text}\n" for text in HOW_TO_READ)
     found = _captioned(tables.versions(lines))
-    return f"# {TITLE}\n\n{sentences}\n\n{markdown_tables(lines)}{found}"
+    return (
+        f"# {TITLE}\n\n{sentences}\n\n{markdown_tables(lines)}"
+        f"### How to read this\n\n{reading}\n{found}"
+    )
 
 
 def _html(lines: Lines) -> str:
@@ -191,13 +202,12 @@ def _scaling_reason(lines: Sequence[Line], name: str) -> str:
         )
     if base.per_client and own.per_client and own.per_client > 0:
         words.append(f"each client costs {own.per_client / base.per_client:.2f} times as much")
-    if base.per_client and base.per_client > 0 and own.fixed is not None and base.fixed is not None:
-        more = (own.fixed - base.fixed) / base.per_client
-        if math.isfinite(more):
-            words.append(
-                f"a round's fixed cost is {'more' if more > 0 else 'less'} by that of "
-                f"{abs(more):.1f} clients of the local loop"
-            )
+    if own.fixed is not None and base.fixed is not None:
+        more = 1e3 * (own.fixed - base.fixed)
+        words.append(
+            "the part that does not depend on the number of clients takes "
+            f"{abs(more):.0f} ms {'more' if more > 0 else 'less'} than the local loop's"
+        )
     if not words:
         return ""
     text = "; ".join(words)

@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from benchmarks.compare import cases
 from benchmarks.compare.cases import SUITES, Case, Suite
+from tfcluster.errors import InputError
 
 Line = dict[str, Any]
 
@@ -35,15 +36,19 @@ class Results:
 
     Args:
       path: The file; need not be there.
+
+    Raises:
+      InputError: If a line is not of a case as it is run now.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         lines = path.read_text().splitlines() if path.exists() else []
         self._lines: dict[str, Line] = {}
-        for line in map(_parsed, lines):
+        for number, text in enumerate(lines, 1):
+            line = _parsed(text)
             if line is not None:
-                self._lines[cases.from_dict(line["case"]).key] = line
+                self._lines[_key(line, f"line {number} of {path}")] = line
 
     def __iter__(self) -> Iterator[Line]:
         return iter(self._lines.values())
@@ -75,6 +80,18 @@ def _parsed(text: str) -> Line | None:
     except json.JSONDecodeError:
         return None
     return line
+
+
+def _key(line: Line, where: str) -> str:
+    """Of its case."""
+    try:
+        return cases.from_dict(line["case"]).key
+    except (KeyError, TypeError) as error:
+        reason = "no `case`" if isinstance(error, KeyError) else str(error)
+        raise InputError(
+            "A line of results must have a `case` with the fields cases have now. "
+            f"Received: {where}, {reason}. Take the line out, or choose another folder."
+        ) from error
 
 
 def suite_file(folder: Path, suite: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -104,15 +105,28 @@ def pairs(lines: Iterable[Line], one: str, other: str) -> list[tuple[Line, Line]
     return [(line, match) for line, match in keyed if match is not None]
 
 
-def title(line: Line, *without: str) -> str:
-    """The case in words."""
+def rows_of(lines: Iterable[Line]) -> str:
+    """How many rows were used, in words: "1,797 rows"; natural clients' number is by seed."""
+    counts = sorted({line["n_rows"] for line in lines})
+    ends = dict.fromkeys(f"{n:,}" for n in (counts[0], counts[-1]))
+    return f"{' to '.join(ends)} rows"
+
+
+def title(line: Line, *without: str, rows: str = "") -> str:
+    """The case in words.
+
+    Args:
+      line: Of a run.
+      without: Fields left out.
+      rows: What is said of the data set's rows, if anything.
+    """
     case = line["case"]
     clients = f"{case['clients']:,} clients" if case["clients"] else "natural clients"
     words = {
         "algorithm": {"dec": "DEC", "clustergan": "ClusterGAN"}.get(
             case["algorithm"], case["algorithm"]
         ),
-        "dataset": case["dataset"],
+        "dataset": f"{case['dataset']} ({rows})" if rows else case["dataset"],
         "partition": case["partition"],
         "clients": clients,
         "procedure": procedure(line),
@@ -172,6 +186,17 @@ def warm_round(line: Line) -> float | None:
     """Median seconds of a warm round of that phase."""
     seconds = main_phase(line)
     return statistics.median(seconds) if seconds else None
+
+
+_LEAST_SPAN = 60  # seconds; memory of a shorter run still grows by what starting takes
+
+
+def memory_slope(line: Line) -> float | None:
+    """MB a minute over the last half of a run; None of one too short to tell."""
+    memory = line["memory"]
+    whens = [when for when, _ in memory["samples"]]
+    is_long = whens and whens[-1] - whens[0] >= _LEAST_SPAN
+    return float(memory["mb_per_minute"]) if is_long else None
 
 
 def warm_ratio(line: Line, base: Line) -> float | None:
@@ -247,6 +272,8 @@ class Comparison:
       difference: Mean of the paired differences.
       p: Of the paired t-test.
       adjusted: After Holm, over all comparisons of the suite.
+      is_same: Whether no pair differs at all, as where tuning found the default: that is the
+        reference once more and no comparison, so its p-values are NaN.
     """
 
     procedure: str
@@ -254,7 +281,8 @@ class Comparison:
     reference: str
     difference: numbers.Estimate
     p: float
-    adjusted: float = float("nan")
+    adjusted: float = math.nan
+    is_same: bool = False
 
     @property
     def is_significant(self) -> bool:
@@ -290,8 +318,12 @@ def comparisons(lines: Iterable[Line], default: str, name: str = "nmi") -> list[
             if (p, where) == (procedure_, partition) and (reference, partition, seed) in by
         ]
         if values and procedure_ != reference:
-            p = numbers.p_value(values)
-            made.append(Comparison(procedure_, partition, reference, numbers.mean(values), p))
+            is_same = not any(values)
+            p = math.nan if is_same else numbers.p_value(values)
+            difference = numbers.mean(values)
+            made.append(
+                Comparison(procedure_, partition, reference, difference, p, is_same=is_same)
+            )
     adjusted = numbers.holm([c.p for c in made])
     return [dataclasses.replace(c, adjusted=p) for c, p in zip(made, adjusted, strict=True)]
 
@@ -380,12 +412,12 @@ class Start:
 
 
 def starts(lines: Iterable[Line]) -> Iterator[Start]:
-    """By algorithm, data, seed and what is set of the model."""
+    """By algorithm, data, seed, and what is set of the model and of where it is trained."""
     found: dict[tuple[str, str, int, str], list[Line]] = {}
     for line in done(lines):
         if "start_hash" in line:
             case = line["case"]
-            model = {k: v for k, v in case["settings"].items() if k.startswith("model.")}
+            model = {k: v for k, v in case["settings"].items() if _is_of_start(k)}
             key = (case["algorithm"], case["dataset"], case["seed"], json.dumps(model))
             found.setdefault(key, []).append(line)
     for (_, _, seed, settings), runs in found.items():
@@ -397,9 +429,14 @@ def starts(lines: Iterable[Line]) -> Iterator[Start]:
         yield Start(", ".join(words), seed, hashes, backends(runs))
 
 
+def _is_of_start(setting: str) -> bool:
+    # with placement "split" clients train the critic alone, so that less is hashed
+    return setting == "placement" or setting.startswith("model.")
+
+
 def _setting(name: str, value: Any) -> str:
     text = "-".join(map(str, value)) if isinstance(value, list) else str(value)
-    return f"{name.partition('.')[2]} {text}"
+    return f"{name.removeprefix('model.')} {text}"
 
 
 def equal_bits(lines: Iterable[Line], engine: str) -> tuple[int, int]:

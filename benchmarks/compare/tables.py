@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.compare import statistics as numbers
 from benchmarks.compare import summary
-from benchmarks.compare.cases import ALONE, CENTRAL, DEFAULTS, TUNING_SEEDS
+from benchmarks.compare.cases import ALONE, CENTRAL, DEFAULTS, HETEROGENEITY, TUNING_SEEDS
 from benchmarks.compare.summary import NAMES, PARTS, SCORES, Line
 from benchmarks.compare.verdict import last_line, plus_minus, signed
 
@@ -118,17 +118,17 @@ def of_suite(suite: str, lines: Sequence[Line]) -> list[Table]:
 
 
 def _scores(lines: Sequence[Line]) -> Table:
+    local = summary.of(lines, "local")
     rows = [
         [
-            summary.title(group[0]),
+            summary.title(own[0], rows=summary.rows_of(own)),
             NAMES[name],
             str(len(own)),
             *_score_cells(own),
-            _bits(group, name),
+            _bits([*own, *local], name),
         ]
-        for group in summary.side_by_side(lines)
-        for name in summary.backends(group)
-        for own in [summary.of(group, name)]
+        for own in summary.over_seeds(sorted(lines, key=_place))
+        for name in summary.backends(own)
         if own[0]["scores"]
     ]
     return Table(
@@ -136,6 +136,18 @@ def _scores(lines: Sequence[Line]) -> Table:
         ["case", "where", "seeds", *SCORES.values(), "bits of the local loop"],
         rows,
     )
+
+
+def _place(line: Line) -> tuple[int, int, int]:
+    """Orders rows by algorithm, then partition, then where; procedures stay as they were run."""
+    case = line["case"]
+    orders = [("dec", "clustergan"), HETEROGENEITY, tuple(NAMES)]
+    values = (case["algorithm"], case["partition"], case["backend"])
+    first, second, third = (
+        order.index(value) if value in order else len(order)
+        for order, value in zip(orders, values, strict=True)
+    )
+    return first, second, third
 
 
 def _score_cells(lines: Sequence[Line]) -> list[str]:
@@ -170,14 +182,18 @@ def _cost(lines: Sequence[Line], is_long: bool = False) -> Table:
     header = ["case", "where", "warm round, s: median (quartiles)", "over local: warm round"]
     header += ["over local: whole run", "peak MB", "MB a minute", "CPU s"]
     header += ["KB up, down (client, round)"]
-    return Table("Cost: medians over seeds", header, rows, is_long)
+    caption = (
+        "Cost: medians over seeds. The warm round is of the phase that takes most time; its ratio "
+        "to the local loop's weighs all phases both runs had"
+    )
+    return Table(caption, header, rows, is_long)
 
 
 def _sent(lines: Sequence[Line]) -> Table:
     """All that is known of cost where runs share a process, or the machine."""
     rows = [
         [summary.title(group[0]), _bytes(group)]
-        for group in summary.over_seeds(lines)
+        for group in summary.over_seeds(sorted(lines, key=_place))
         if group[0].get("bytes")
     ]
     header = ["case", "KB up, down (client, round)"]
@@ -193,7 +209,7 @@ def _timed_cells(group: Sequence[Line], name: str) -> list[str]:
 def _cost_cells(own: Sequence[Line]) -> list[str]:
     return [
         number(summary.median_of(own, lambda line: line["memory"]["peak_mb"]), 0),
-        number(summary.median_of(own, lambda line: line["memory"]["mb_per_minute"]), 1),
+        number(summary.median_of(own, summary.memory_slope), 1),
         number(summary.median_of(own, lambda line: line.get("cpu_seconds")), 1),
         _bytes(own),
     ]
@@ -296,7 +312,8 @@ def _round_costs(lines: Sequence[Line]) -> Table:
     header = ["where", "fixed, ms a round", "ms a client", "ms a client's local step"]
     caption = (
         "A warm round taken apart by straight lines: over the number of clients (the same rows "
-        "among them all), and over local steps"
+        "among them all, so that what is fixed includes the training of all rows), and over local "
+        "steps"
     )
     return Table(caption, header, rows)
 
@@ -312,13 +329,24 @@ def _procedures(lines: Sequence[Line]) -> Table:
         rows.append([*row, *_compared(compared)])
     header = ["procedure", "partition", "seeds", "ACC", "NMI", "against", "NMI difference"]
     header += ["p (paired t)", "p after Holm"]
-    caption = "Procedures: paired by seed, all else equal"
-    return Table(caption, header, rows)
+    return Table(f"Procedures{_on(lines)}: paired by seed, all else equal", header, rows)
+
+
+def _on(lines: Sequence[Line]) -> str:
+    """On which data sets, with their rows."""
+    sets = dict.fromkeys(line["case"]["dataset"] for line in lines)
+    words = [
+        f"{name} ({summary.rows_of(line for line in lines if line['case']['dataset'] == name)})"
+        for name in sets
+    ]
+    return f" on {', '.join(words)}" if words else ""
 
 
 def _compared(found: summary.Comparison | None) -> list[str]:
     if found is None:
         return [NOTHING] * 4
+    if found.is_same:
+        return [found.reference, "the same", NOTHING, NOTHING]
     return [found.reference, signed(found.difference, 3), p_text(found.p), p_text(found.adjusted)]
 
 
@@ -340,7 +368,11 @@ def _tuning(lines: Sequence[Line]) -> Table:
         ]
         for group in summary.over_seeds(tuning)
     ]
-    caption = "Tuning: every rule with three values, on seeds of its own"
+    where = " and ".join(dict.fromkeys(line["case"]["partition"] for line in tuning))
+    caption = (
+        f"Tuning: every rule with three values, on seeds of its own and {where} rows alone; the "
+        "best value is used on every partition"
+    )
     return Table(caption, ["rule", "partition", "seeds", "NMI"], rows, True)
 
 

@@ -177,19 +177,39 @@ def _better(log_ratio: numbers.Estimate) -> str | None:
 
 
 def _procedure_choice(runs: Sequence[Line]) -> str:
-    found = summary.comparisons(runs, DEFAULTS)
+    found = [c for c in summary.comparisons(runs, DEFAULTS) if not c.is_same]
     if not found:
         return "of the procedures there are no pairs yet"
-    better = [c for c in found if c.is_significant and c.difference.value > 0]
-    count = len({c.procedure for c in found})
+    certain = [c for c in found if c.is_significant]
+    worse = [c for c in certain if c.difference.value < 0]
+    text = f"of {len({c.procedure for c in found})} procedures "
+    text += _best([c for c in certain if c.difference.value > 0])
+    return (
+        f"{text}; shown to be worse after Holm's correction: {_named(worse, found)}"
+        if worse
+        else text
+    )
+
+
+def _best(better: Sequence[summary.Comparison]) -> str:
     if not better:
-        return f"of {count} procedures none was found to beat its default after Holm's correction"
+        return "none was found to beat its default after Holm's correction"
     best = max(better, key=lambda c: c.difference.value)
     return (
-        f"of {count} procedures {best.procedure} gained most over {best.reference} "
+        f"{best.procedure} gained most over {best.reference} "
         f"({signed(best.difference, 3)} NMI on {best.partition} rows, "
         f"p = {best.adjusted:.2g} after Holm)"
     )
+
+
+def _named(some: Sequence[summary.Comparison], every: Sequence[summary.Comparison]) -> str:
+    """Procedures, with their partitions where those are not all that were compared."""
+    words = []
+    for name in dict.fromkeys(c.procedure for c in some):
+        where = [c.partition for c in some if c.procedure == name]
+        is_everywhere = len(where) == sum(c.procedure == name for c in every)
+        words.append(name if is_everywhere else f"{name} (on {' and '.join(where)} rows)")
+    return ", ".join(words)
 
 
 def _federation_choice(runs: Sequence[Line]) -> str:

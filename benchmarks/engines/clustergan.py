@@ -2,7 +2,8 @@
 
 `python -m benchmarks.engines.clustergan --steps 20000`: Pendigits over five clients, for every
 partition, placement and seed one JSON line in `benchmarks/results/federated_clustergan.jsonl`;
-lines that are there are not run again. `--carry-optimizer` is a line of its own.
+lines that are there are not run again. `--carry-optimizer` is a line of its own. Steps are those
+one generator goes through; of the placement "average" each client takes as many.
 """
 
 from __future__ import annotations
@@ -43,12 +44,13 @@ DECODERS: dict[str, Decoder] = {"argmax": "argmax", "lloyd": "kmeans"}
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=20_000, help="of the generator, in all")
+    parser.add_argument("--steps", type=int, default=20_000, help="of the generator")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--average-iterations", type=int, default=100, help="of a round")
     parser.add_argument("--split-iterations", type=int, default=10, help="of a round")
     parser.add_argument("--carry-optimizer", action="store_true")
     parser.add_argument("--partitions", nargs="+", choices=PARTITIONS, default=list(PARTITIONS))
+    parser.add_argument("--placements", nargs="+", choices=PLACEMENTS, default=list(PLACEMENTS))
     asked = parser.parse_args()
     set_threads(min(2, available_cores()))
     done = [_identity(line) for line in read_results(NAME)]
@@ -67,7 +69,7 @@ def _wanted(asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
         common = {"dataset": "pendigits", "seed": seed, "steps": asked.steps}
         yield {**common, "placement": "central"}
         for partition in asked.partitions:
-            for placement in PLACEMENTS:
+            for placement in asked.placements:
                 yield {
                     **common,
                     "placement": placement,

@@ -142,8 +142,9 @@ class Paired:
         return {**kept, **found, "initial_centers": found["clusters"]}, len(history)
 
     def _labels(self, kept: Arrays, X: np.ndarray) -> np.ndarray:
-        parts = [unnumbered(name, kept) for name in ("encoder", "decoder")]
-        return DEC.from_weights(*parts, kept["initial_centers"], self.model).predict(X)
+        parts = {name: unnumbered(name, kept) for name in ("encoder", "decoder")}
+        centers = kept["initial_centers"]
+        return DEC.from_weights(parts["encoder"], parts["decoder"], centers, self.model).predict(X)
 
 
 def _scores(y: Any, labels: np.ndarray) -> dict[str, float]:

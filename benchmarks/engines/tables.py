@@ -24,7 +24,7 @@ def paired_table(lines: Sequence[Result]) -> str:
         cases.setdefault((dims, line["partition"], line["backend"]), []).append(line)
     for case, own in sorted(cases.items()):
         means = [statistics.mean(line[side]["accuracy"] for line in own) for side in _SIDES]
-        cells = [f"{mean:.3f}".removeprefix("0") for mean in means]
+        cells = list(map(_short, means))
         cells += [_interval(differences(own, score)) for score in ("accuracy", "nmi")]
         rows.append(f"| {' | '.join(case)} | {len(own)} | {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
@@ -84,3 +84,31 @@ def memory_table(lines: Sequence[Result]) -> str:
             f"| {line['peak_mb']:,.0f} | {sizes[len(sizes) // 2]:,}, {sizes[-1]:,} |"
         )
     return "\n".join(rows) + "\n"
+
+
+def placement_table(lines: Sequence[Result]) -> str:
+    """Federated ClusterGAN in both placements beside centralised."""
+    rows = [
+        "| trained | partition | generator's steps: one after another, of all | purity of argmax "
+        "| purity / NMI / ARI of centres | clusters used | s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for line in sorted(lines, key=lambda line: (_placed(line), line["steps"])):
+        found = line["lloyd"]
+        scores = " / ".join(_short(found[name]) for name in ("purity", "nmi", "ari"))
+        in_all = line["steps"] * (len(line["sizes"]) if line["placement"] == "average" else 1)
+        rows.append(
+            f"| {_placed(line)} | {line.get('partition', '-')} | {line['steps']:,}, {in_all:,} "
+            f"| {_short(line['argmax']['purity'])} | {scores} | {line['clusters_used']} "
+            f"| {line['seconds']:,.0f} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def _placed(line: Result) -> str:
+    carried = ", moments carried" if line.get("carry_optimizer") else ""
+    return f"{line['placement']}{carried}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}".removeprefix("0")

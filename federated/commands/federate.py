@@ -91,6 +91,13 @@ class FederateOptions(RunOptions):
 AnyOptions = TypeVar("AnyOptions", bound=FederateOptions)
 
 
+def parted(overrides: Mapping[str, Any], part: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Overrides of a part of the configuration, by their names within it, and all others."""
+    prefix = f"{part}."
+    own = {k.removeprefix(prefix): v for k, v in overrides.items() if k.startswith(prefix)}
+    return own, {k: v for k, v in overrides.items() if not k.startswith(prefix)}
+
+
 def check_backend(name: str) -> None:
     """Sees to it that a carrier of this name exists.
 
@@ -285,12 +292,17 @@ class FederatedRun:
         """
         # as given: what engines make of common units may differ in the last bit
         given = [part for rows in self.at.federation.clients for part in rows if part is not None]
-        identity = {"data": digest(*map(np.ascontiguousarray, given))}
+        plan = self.options.plan(len(self.at.store))
+        identity = {
+            "data": digest(*map(np.ascontiguousarray, given)),
+            "plan": dataclasses.asdict(plan),
+            "config": self.run.config()["config"],
+        }
         with TrainingProgress(self.console, unit="rounds") as progress:
             return run_stages(
                 stages,
                 self.at.carrier,
-                self.options.plan(len(self.at.store)),
+                plan,
                 names=self.at.store.names,
                 facts={"backend": self.backend},
                 score=score,
@@ -315,6 +327,7 @@ class FederatedRun:
         found = metrics.score(X, np.concatenate(labels))
         names = ("silhouette", "silhouette_rows", "silhouette_seed")
         scores |= {name: found[name] for name in names if name in found}
+        scores["silhouette_of"] = "pooled rows, which only a simulation has"
 
     def draw_client_clusters(self, labels: Sequence[np.ndarray]) -> None:
         """Draws how many rows of each cluster a client has."""
@@ -345,8 +358,8 @@ class FederatedRun:
 
 def checked(
     options: AnyOptions, out: Path, backend: str, resume: bool
-) -> tuple[AnyOptions, Federation]:
-    """The options with their threads, and the clients, whatever is trained.
+) -> tuple[AnyOptions, Federation, int]:
+    """The options with their threads, the clients, and the clusters to find, whatever is trained.
 
     Raises:
       InputError: If an option or the data does not fit.
@@ -356,7 +369,7 @@ def checked(
     federation = options.federation()
     check_finite(federation, options.standardize)
     options.plan(len(federation.names))
-    return options, federation
+    return options, federation, one_number_of_clusters(options, federation)
 
 
 @contextlib.contextmanager
@@ -365,6 +378,7 @@ def begun(
     options: FederateOptions,
     config: Any,
     federation: Federation,
+    n_clusters: int,
     *,
     out: Path,
     backend: str,
@@ -376,7 +390,6 @@ def begun(
     Yields:
       The fields of a `FederatedRun`.
     """
-    n_clusters = one_number_of_clusters(options, federation)
     run = open_folder(algorithm, options, config, out, resume)
     set_threads(options.threads)
     with told_how_to_resume(out, console):
@@ -397,6 +410,7 @@ def scores_of(record: Record) -> dict[str, Any]:
     """What of a record are scores."""
     training = (
         "phase", "step", "of", "clients", "left_out", "converged", "backend", "loss",
-        "critic_loss", "rows", "inertia", "shift",
+        "critic_loss", "rows", "inertia", "shift", "mass", "bytes_up", "bytes_down",
+        "round_seconds",
     )  # fmt: skip
     return {name: value for name, value in record.items() if name not in training}

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from federated.aggregation import aggregation
 from federated.algorithm import ServerState
-from federated.centroid_stage import Centroids
+from federated.centroid_stage import Centroids, check_offers
 from federated.clustergan import AdversarialWork
 from federated.commands.federate import (
     FederatedRun,
@@ -31,6 +31,7 @@ from federated.gan_stages import (
     Placement,
     cluster_use,
     gan_stages,
+    matched_centers,
 )
 from federated.rounds import Stage
 from tfcluster import plots, presets
@@ -61,6 +62,7 @@ class FederatedGANOptions(FederateOptions):
       centroids: How centres are found among the codes.
     """
 
+    evaluate_every: int = 1  # the use of clusters is watched in every round
     aggregation: str = "fedavg"
     placement: Placement = "average"
     iterations: int = 0
@@ -106,10 +108,11 @@ def federate_clustergan(
       TrainingError: If a number stops being finite.
     """
     config = options.config()
-    options, federation = checked(options, out, backend, resume)
+    options, federation, n_clusters = checked(options, out, backend, resume)
     _check_rows(federation, options, config.model)
+    check_offers(config.centroids, len(federation.names), n_clusters, config.client_centers)
     with begun(
-        "federated_clustergan", options, config, federation,
+        "federated_clustergan", options, config, federation, n_clusters,
         out=out, backend=backend, resume=resume, console=console,
     ) as fields:  # fmt: skip
         _Run(**fields, config=config).take()
@@ -127,21 +130,25 @@ def _check_rows(federation: Federation, options: FederateOptions, config: GANCon
 
 
 def told_of_lost_clusters(console: Console, monitor: Monitor) -> Monitor:
-    """Says, once for each, which clusters had rows at one look and none at the next."""
+    """Says, once for each, which clusters of argmax lose their rows; at the end, which have none.
+
+    The first networks use but few, and whoever resumes knows no earlier look: what never had rows
+    is told of after the last round.
+    """
     told: set[int] = set()
-    before: list[int] = []
+    used: set[int] = set()
 
     def watch(record: Record) -> None:
-        sizes = record.get("cluster_sizes", [])
-        lost = [k for k, rows in enumerate(sizes) if not rows and before and before[k]]
-        new = [k for k in lost if k not in told]
+        sizes = record.get("cluster_sizes", []) if record["phase"] == AdversarialStage.name else []
+        is_end = record["step"] == record["of"]
+        empty = {k for k, rows in enumerate(sizes) if not rows}
+        new = sorted((empty if is_end else empty & used) - told)
         told.update(new)
-        before[:] = sizes or before
+        used.update(set(range(len(sizes))) - empty)
         if new:
             console.print(
-                f"[bold yellow]Warning:[/] no rows are in cluster {', '.join(map(str, new))} any "
-                f"more by round {record['step']}; {record['clusters_used']} of {len(sizes)} are "
-                "in use."
+                f"[bold yellow]Warning:[/] no rows are in cluster {', '.join(map(str, new))} "
+                f"by round {record['step']}; {record['clusters_used']} of {len(sizes)} are in use."
             )
         monitor(record)
 
@@ -205,7 +212,7 @@ class _Run(FederatedRun):
         return {**scores, **cluster_use(found.sizes)}
 
     def _by_center(self, state: ServerState) -> Record:
-        centers = np.asarray(state.context[0][0], np.float32)
+        centers = matched_centers(np.asarray(state.context[0][0], np.float32))
         labelling = NearestCenter(GANCodes(self.n_clusters, self.config.model), self.n_clusters)
         found = self._passes(labelling, [*state.weights, centers], True)
         return {**found.scores, **cluster_use(found.sizes)}

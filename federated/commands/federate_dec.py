@@ -11,12 +11,13 @@ from rich.console import Console
 
 from federated.aggregation import aggregation
 from federated.algorithm import ServerState
-from federated.centroid_stage import Centroids
+from federated.centroid_stage import Centroids, check_offers
 from federated.commands.federate import (
     FederatedRun,
     FederateOptions,
     begun,
     checked,
+    parted,
     scores_of,
     write_client_labels,
     write_scaling,
@@ -33,7 +34,7 @@ from tfcluster.estimator import unnumbered
 from tfcluster.presets import EndToEnd
 from tfcluster.training import Record
 
-_PRETRAINING_ROUNDS = 100  # of a protocol that counts steps and not passes
+_PRETRAINING_ROUNDS = 100  # where protocol or clients count steps and not passes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,7 @@ class FederatedDECOptions(FederateOptions):
         protocol takes between two targets.
     """
 
+    preset: str = "keras"
     aggregation: str = "fedavg"
     centroids: Centroids = "lloyd"
     target: Any = "global"
@@ -60,15 +62,14 @@ class FederatedDECOptions(FederateOptions):
     local_steps: int = 0
 
     def config(self) -> FederatedDECConfig:
-        """The configuration, with the overrides."""
-        model = presets.dec_config(self.preset, self.dataset)
+        """The configuration, with the overrides: the model's first, for rounds depend on it."""
+        of_model, others = parted(self.overrides, "model")
+        model = presets.override(presets.dec_config(self.preset, self.dataset), of_model)
         steps = self.local_steps or model.update_interval  # 0 is a pass there, and one epoch here
-        passes = model.pretraining.epochs if isinstance(model.pretraining, EndToEnd) else None
-        default = _PRETRAINING_ROUNDS if passes is None else -(-passes // self.local_epochs)
         named = FederatedDECConfig(
             model=model,
             aggregation=aggregation(self.aggregation),
-            pretraining_rounds=self.pretraining_rounds or default,
+            pretraining_rounds=self.pretraining_rounds,
             pretraining=LocalWork(self.local_epochs, batch_size=model.batch_size),
             clustering=LocalWork(steps=steps, batch_size=model.batch_size),
             centroids=self.centroids,
@@ -76,8 +77,18 @@ class FederatedDECOptions(FederateOptions):
         )
         if self.rounds:
             named = dataclasses.replace(named, rounds=self.rounds)
-        config: FederatedDECConfig = presets.override(named, self.overrides)
-        return config
+        config: FederatedDECConfig = presets.override(named, others)
+        if self.pretraining_rounds or "pretraining_rounds" in others:
+            return config
+        return dataclasses.replace(config, pretraining_rounds=_usual_rounds(config))
+
+
+def _usual_rounds(config: FederatedDECConfig) -> int:
+    """Rounds of pretraining in which a client takes the protocol's passes."""
+    protocol = config.model.pretraining
+    if not isinstance(protocol, EndToEnd) or config.pretraining.steps:
+        return _PRETRAINING_ROUNDS
+    return -(-protocol.epochs // config.pretraining.epochs)
 
 
 def federate_dec(
@@ -99,9 +110,10 @@ def federate_dec(
       TrainingError: If the loss stops being finite.
     """
     config = options.config()
-    options, federation = checked(options, out, backend, resume)
+    options, federation, n_clusters = checked(options, out, backend, resume)
+    check_offers(config.centroids, len(federation.names), n_clusters, config.client_centers)
     with begun(
-        "federated_dec", options, config, federation,
+        "federated_dec", options, config, federation, n_clusters,
         out=out, backend=backend, resume=resume, console=console,
     ) as fields:  # fmt: skip
         _Run(**fields, config=config).take()

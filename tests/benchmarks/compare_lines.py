@@ -47,7 +47,7 @@ def line(case, accuracy=0.8, nmi=0.75, seconds=0.1, **changed):
     peak = {"local": 700, "flower": 2_000, "tff": 1_000}[backend]
     return {
         **common,
-        "start_hash": f"{case.seed:016x}",
+        "start_hash": f"{case.settings.get('placement', '')}{case.seed:016x}",
         "end_hash": "tff's own" if backend == "tff" else f"end {case.seed}",
         "seconds": {**apart, "total": sum(apart.values())},
         "rounds": rounds,
@@ -55,7 +55,7 @@ def line(case, accuracy=0.8, nmi=0.75, seconds=0.1, **changed):
         "memory": {
             "peak_mb": peak,
             "mb_per_minute": 1.5,
-            "samples": [[t, peak - 100 / (1 + t)] for t in range(10)],
+            "samples": [[10 * t, peak - 100 / (1 + t)] for t in range(10)],
         },
         "bytes": dict(BYTES),
         "curve": [

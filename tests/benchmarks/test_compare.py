@@ -9,6 +9,7 @@ import pytest
 from benchmarks.compare import cases, command, runs
 from benchmarks.compare.cases import SUITES, Case
 from tfcluster import cli
+from tfcluster.errors import InputError
 
 QUICK = {"pretraining_rounds": 1, "lloyd_rounds": 1, "rounds": 3, "model.dims": [16, 10]}
 CASE = Case("dec", clients=2, settings=QUICK, evaluate_every=1)
@@ -122,6 +123,7 @@ def test_an_interrupted_suite_goes_on(tmp_path, local_line):
         (["compare", "nothing"], "suite"),
         (["compare", "digits", "--jobs", "2"], "compares seconds"),
         (["compare", "digits", "--algorithm", "nothing"], "algorithm"),
+        (["compare", "mnist-writers", "--algorithm", "clustergan"], "Suite mnist-writers has no"),
         (["compare", "--report-only", "--out", "nowhere"], "no runs"),
     ],
 )
@@ -133,6 +135,23 @@ def test_mistakes_are_told_in_a_line(words, rule, monkeypatch, capsys, tmp_path)
     assert ended.value.code == 2
     assert rule in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda line: line.pop("case"), "no `case`"),
+        (lambda line: line["case"].update(colour="red"), "colour"),
+    ],
+)
+def test_a_line_of_no_known_case_is_told_of(tmp_path, change, reason):
+    good = {"case": json.loads(CASE.key), "status": "done"}
+    bad = json.loads(json.dumps(good))
+    change(bad)
+    path = runs.suite_file(tmp_path, "digits")
+    path.write_text(f"{json.dumps(good)}\n{json.dumps(bad)}\n")
+    with pytest.raises(InputError, match=f"line 2 of {path}.*{reason}"):
+        runs.read_lines(tmp_path)
 
 
 def test_names_in_the_help_are_the_suites():

@@ -12,9 +12,17 @@ import subprocess
 import pytest
 
 from benchmarks.compare import figures, statistics, summary, tables
-from benchmarks.compare.cases import DEFAULTS
+from benchmarks.compare.cases import DEFAULTS, HETEROGENEITY
 from benchmarks.compare.engines import flower_or_tff
-from benchmarks.compare.report import markdown_tables, reasons, verdict, write_report
+from benchmarks.compare.report import (
+    HOW_TO_READ,
+    markdown_tables,
+    reasons,
+    verdict,
+    write_report,
+)
+from benchmarks.compare.runs import read_lines
+from benchmarks.record import RESULTS
 from tests.benchmarks import compare_lines as made
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -130,6 +138,12 @@ def test_parameters_of_an_autoencoder():
 def test_procedures_that_differ_are_found_and_no_others():
     found = summary.comparisons(made.aggregation(), DEFAULTS)
     assert len(found) == 2 * 15
+    same = [c for c in found if c.is_same]
+    assert [c.procedure for c in same] == ["fedavg", "fedavg"]
+    assert all(math.isnan(c.p) and math.isnan(c.adjusted) for c in same)
+    others = [c for c in found if not c.is_same]
+    # the smallest is multiplied by the number of real comparisons
+    assert min(c.adjusted for c in others) == pytest.approx(28 * min(c.p for c in others))
     significant = {c.procedure for c in found if c.is_significant}
     assert significant == set(made.GAIN)
     for c in found:
@@ -150,6 +164,21 @@ def test_different_first_weights_are_seen():
     (table,) = [t for t in tables.of_suite("digits", lines) if "first weights" in t.caption]
     assert "1 of 2 sets" in table.caption
     assert "NO" in table.markdown() and "another" in table.markdown()
+
+
+def test_what_clients_train_is_part_of_a_start():
+    found = list(summary.starts(made.heterogeneity(1)))
+    assert all(len(start.hashes) == 1 for start in found)
+    assert "ClusterGAN, digits, placement split" in [start.what for start in found]
+
+
+def test_memory_of_a_short_run_has_no_slope():
+    line = made.digits(1)[1]
+    assert summary.memory_slope(line) == 1.5
+    line["memory"]["samples"] = [[0.0, 500], [59.9, 900]]
+    assert summary.memory_slope(line) is None
+    line["memory"]["samples"] = []
+    assert summary.memory_slope(line) is None
 
 
 # -- sentences -----------------------------------------------------------------------------------
@@ -224,7 +253,21 @@ def test_smoke_counts_only_where_there_is_nothing_else():
 
 def test_the_best_procedure_is_named():
     choice = verdict({"aggregation": made.aggregation()})[2]
-    assert "of 15 procedures fedadam gained most over fedavg (+0.03" in choice
+    assert "of 14 procedures fedadam gained most over fedavg (+0.03" in choice
+    assert choice.endswith("shown to be worse after Holm's correction: centroids random.")
+
+
+def test_what_is_worse_on_some_rows_alone_is_named_with_them():
+    lines = made.aggregation()
+    for line in lines:
+        case = line["case"]
+        if case["procedure"] == "fedadam" and case["partition"] == "iid":
+            line["scores"]["nmi"] -= 2 * made.GAIN["fedadam"]
+        elif case["procedure"] == "fedadam":
+            line["scores"]["nmi"] -= made.GAIN["fedadam"]
+    choice = verdict({"aggregation": lines})[2]
+    assert "of 14 procedures none was found to beat its default after Holm's" in choice
+    assert "worse after Holm's correction: fedadam (on iid rows), centroids random." in choice
 
 
 def test_together_against_alone():
@@ -236,6 +279,9 @@ def test_scaling_says_why():
     text = " ".join(reasons("scaling", made.scaling()))
     assert "In a warm round of TFF a local step takes 2.00 times as long in its worker" in text
     assert "each client costs 1.25 times as much" in text
+    # 20 ms of the local loop, times 1.25 and 2
+    assert "on the number of clients takes 5 ms more than the local loop's" in text
+    assert "on the number of clients takes 20 ms more than the local loop's" in text
 
 
 # -- tables --------------------------------------------------------------------------------------
@@ -245,11 +291,40 @@ def test_tables_of_a_suite():
     text = markdown_tables({"digits": made.digits()})
     # accuracies .80, .81, .82: half 4.3027 * .01 / sqrt(3)
     case = "DEC, digits, iid, 5 clients, fedavg"
-    assert f"| {case} | Flower | 3 | 0.810 ± 0.025 | 0.710 ± 0.025 |" in text
+    sized = case.replace("digits", "digits (1,797 rows)")
+    assert f"| {sized} | Flower | 3 | 0.810 ± 0.025 | 0.710 ± 0.025 |" in text
     assert "| 3 of 3 runs |" in text and "| 0 of 3 runs |" in text
     assert f"| {case} | Flower | 0.125 (0.125 to 0.125) | 1.25" in text
     assert "| 2,000 | 1.5 | 30.0 | 290.0, 290.0 |" in text
     assert f"| {case} | TFF | 3.00 | 0.50 | 1.00 | 1.50 | 4.00 | 0.40 | 0.20 | - | 10.60 |" in text
+
+
+def test_rows_that_differ_by_seed_are_given_as_a_range():
+    lines = made.digits(2)
+    assert summary.rows_of(lines) == "1,797 rows"
+    lines[0]["n_rows"] = 840
+    assert summary.rows_of(lines) == "840 to 1,797 rows"
+
+
+def test_what_is_its_own_reference_is_called_the_same():
+    (table,) = [t for t in tables.of_suite("aggregation", made.aggregation())
+                if t.caption.startswith("Procedures on digits (1,797 rows)")]  # fmt: skip
+    assert table.rows[0][-4:] == [DEFAULTS, "the same", "-", "-"]
+
+
+def test_rows_are_by_algorithm_then_partition_then_where():
+    lines = list(reversed(made.heterogeneity(1)))
+    scores = tables.of_suite("heterogeneity", lines)[0]
+    order = [(row[0].partition(",")[0], row[0].split(", ")[2], row[1]) for row in scores.rows]
+    algorithms = list(dict.fromkeys(algorithm for algorithm, _, _ in order))
+    partitions = list(dict.fromkeys(partition for _, partition, _ in order))
+    assert algorithms == ["DEC", "ClusterGAN"]
+    assert partitions == [*HETEROGENEITY, "natural"]
+    places = [
+        (algorithms.index(a), partitions.index(p), list(summary.NAMES.values()).index(w))
+        for a, p, w in order
+    ]
+    assert places == sorted(places)
 
 
 def test_growth_is_in_the_tables():
@@ -360,6 +435,23 @@ def test_versions_and_verdict_are_shown(markup):
     assert "Made-up <Processor> & sons" in text
 
 
+def test_both_pages_say_how_to_read_them(page, markup):
+    text, shown = page.with_name("report.md").read_text(), "".join(markup.text)
+    assert all(f"- {words}\n" in text and words in shown for words in HOW_TO_READ)
+
+
+@pytest.mark.parametrize("name", ["report.md", "report.html"])
+def test_committed_pages_are_made_from_the_results(remade, name):
+    is_equal = (remade / name).read_bytes() == (RESULTS / name).read_bytes()
+    assert is_equal, "run: tfcluster compare --report-only --out benchmarks/results"
+
+
+@pytest.fixture(scope="module")
+def remade(tmp_path_factory):
+    """Where the pages of the committed lines are made anew."""
+    return write_report(read_lines(RESULTS), tmp_path_factory.mktemp("remade")).parent
+
+
 def test_figures_take_the_colours_of_the_page(page):
     inside = "".join(re.findall(r"<svg.*?</svg>", page.read_text(), flags=re.S))
     assert "var(--flower)" in inside and "var(--ink)" in inside
@@ -370,6 +462,14 @@ def test_same_lines_same_page(page, tmp_path):
     lines = {"digits": [made.failure(made.Case("dec")), *made.digits(1)[-2:]]}
     pages = [write_report(lines, tmp_path / name).read_bytes() for name in ("a", "b")]
     assert pages[0] == pages[1]
+
+
+def test_curves_of_clustergan_say_what_is_scored():
+    found = figures.of_suite("digits", made.digits(1))
+    curves = [drawing for drawing in found if " by round" in drawing.title]
+    assert curves
+    for drawing in curves:
+        assert ("argmax of z_c" in drawing.caption) == ("ClusterGAN" in drawing.title)
 
 
 def test_figures_need_data():

@@ -10,10 +10,16 @@ import time
 import numpy as np
 import pytest
 
+from federated.commands.federate_dec import FederatedDECOptions
+from federated.dec_stages import FederatedDECConfig, dec_stages
+from federated.federation import Split, load_federation
+from federated.training import LocalWork
 from tests.federated.helpers import distance
 from tests.tfcluster.helpers import blobs
 from tfcluster import DEC
 from tfcluster.checkpoint import load_arrays
+from tfcluster.errors import InputError
+from tfcluster.presets import DECConfig
 
 COMMAND = [sys.executable, "-m", "tfcluster.cli"]
 SMALL = [
@@ -66,6 +72,49 @@ def test_what_is_printed_and_written(finished):
     assert all({"round_seconds", "bytes_down", "bytes_up", "left_out"} <= r.keys() for r in records)
     result = json.loads((folder / "run" / "result.json").read_text())
     assert result["scores"]["DEC"]["accuracy"] == records[-1]["accuracy"]
+
+
+def test_rounds_are_recorded_with_the_mass_of_clusters(finished):
+    folder, _ = finished
+    records = [json.loads(x) for x in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
+    masses = [r["mass"] for r in records if "mass" in r]
+    assert len(masses) == 3  # an exchange before, between and after two rounds; 4 are raised to 5
+    assert all(len(mass) == 3 and sum(mass) == pytest.approx(90, abs=0.01) for mass in masses)
+
+
+def test_overrides_reach_what_depends_on_them():
+    def config(**fields):
+        return FederatedDECOptions(**fields).config()
+
+    changed = config(
+        overrides={
+            "model.batch_size": 7,
+            "model.update_interval": 11,
+            "model.pretraining.epochs": 21,
+            "pretraining.epochs": 3,
+        }
+    )
+    assert changed.pretraining == LocalWork(epochs=3, batch_size=7)
+    assert changed.clustering == LocalWork(steps=11, batch_size=7)
+    assert changed.pretraining_rounds == 7
+    assert config(local_epochs=4).pretraining_rounds == 50  # 200 passes
+    assert config(preset="paper").pretraining_rounds == 100
+    assert config(pretraining_rounds=5).pretraining_rounds == 5
+    for value in ("abc", 1.5):
+        with pytest.raises(InputError, match="epochs"):
+            config(overrides={"pretraining.epochs": value})
+
+
+@pytest.mark.parametrize(("asked", "taken"), [(0, 0), (1, 1), (2, 3), (4, 5), (21, 21)])
+def test_clustering_ends_with_an_exchange(asked, taken):
+    config = FederatedDECConfig(rounds=asked, model=DECConfig(dims=(3,)))
+    assert dec_stages(4, 2, config, seed=0)[-1].n_rounds == taken
+
+
+def test_a_folder_called_like_a_data_set_does_not_hide_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    assert len(load_federation("digits", Split(clients=5), 0).names) == 5
 
 
 def test_labels_stay_with_the_clients_and_are_the_models(finished):
@@ -156,6 +205,7 @@ MISTAKES = [
     (["--set", "aggregation.momentum=0.5"], "momentum"),
     (["--n-clusters", "2:4"], "one number of clusters"),
     (["--dataset", "nowhere.npz"], "nowhere.npz"),
+    (["--centroids", "k_fed", "--n-clusters", "10", "--clients", "2"], "client_centers=10"),
 ]
 
 

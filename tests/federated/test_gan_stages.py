@@ -155,14 +155,16 @@ def test_lost_clusters_are_told_once():
     seen = []
     watch = told_of_lost_clusters(Console(file=text, width=200), seen.append)
     looks = [[4, 0, 5], [0, 0, 9], None, [4, 0, 5], [0, 0, 9]]
-    for step, sizes in enumerate(looks):
-        record = {"step": step}
+    for step, sizes in enumerate(looks, start=1):
+        record = {"phase": "adversarial", "step": step, "of": len(looks)}
         if sizes:
             record |= {"cluster_sizes": sizes, "clusters_used": sum(map(bool, sizes))}
         watch(record)
-    assert len(seen) == len(looks)
-    (line,) = text.getvalue().splitlines()
-    assert "cluster 0 any more by round 1; 1 of 3" in line
+    watch({"phase": "centroids", "step": 1, "of": 1, "cluster_sizes": [9, 0, 0]})  # other numbers
+    assert len(seen) == len(looks) + 1
+    died, never = text.getvalue().splitlines()
+    assert "cluster 0 by round 2; 1 of 3" in died
+    assert "cluster 1 by round 5; 1 of 3" in never
 
 
 def test_rounds_take_the_protocols_steps():

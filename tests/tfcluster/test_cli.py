@@ -1,6 +1,7 @@
 """The command as a user calls it: in processes of its own."""
 
 import csv
+import io
 import json
 import signal
 import subprocess
@@ -10,9 +11,11 @@ import time
 import h5py
 import numpy as np
 import pytest
+from rich.console import Console
 
 from tests.tfcluster.helpers import blobs
 from tfcluster import DEC, ClusterGAN, cli
+from tfcluster.tables import print_trials
 
 COMMAND = [sys.executable, "-m", "tfcluster.cli"]
 TINY = ["--set", "dims=[16,4]", "--set", "max_steps=60", "--set", "kmeans_restarts=2"]
@@ -233,6 +236,14 @@ def test_clustergan_without_labels(tmp_path):
     assert all(line["selection"] == pytest.approx(line["silhouette"]) for line in lines)
 
 
+def test_a_trial_whose_score_is_no_number_is_not_kept():
+    lines = [{"seed": seed, "selection": value, "silhouette": value}
+             for seed, value in ((3, np.nan), (4, -0.5), (5, -0.7))]  # fmt: skip
+    console = Console(file=io.StringIO(), width=100)
+    print_trials(console, lines, "silhouette")
+    assert "Seed 4 is kept: the best of 3" in console.file.getvalue()
+
+
 def test_killed_clustergan_resumes_to_the_same_bits(tmp_path):
     np.save(tmp_path / "x.npy", blobs()[0])
     words = ["train", "clustergan", "--dataset", "x.npy", "--n-clusters", "3"]
@@ -307,6 +318,8 @@ MISTAKES = {
     "gan field": ([*GAN, "--set", "step=3"], "Did you mean 'steps'"),
     "gan precision": ([*GAN, "--set", "precision=half"], "float32 or bfloat16"),
     "gan image": ([*GAN, "--preset", "mnist"], "28 x 28"),
+    "gan steps": ([*GAN, "--set", "steps=0"], "`steps` must be positive"),
+    "gan seeds": ([*GAN, "--seed", "4294967295", "--trials", "2"], "must not be above 4294967295"),
     "gan batch": ([*GAN, "--set", "batch_size=2000"], "n_samples=1797 should be >= batch_size"),
     "gan scale": (
         [*GAN, "--dataset", "wide.npy", "--n-clusters", "2", "--preset", "pendigits"], "in [0, 1]"

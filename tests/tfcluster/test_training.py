@@ -145,6 +145,7 @@ def test_nan_stops_the_run_and_is_not_kept():
         yield {"phase": "a", "step": 1, "loss": 1.0}
         yield {"phase": "a", "step": 2, "loss": float("nan")}
 
-    with pytest.raises(TrainingError, match="diverged in phase 'a' by step 2"):
+    rule = "diverged in phase 'a' by step 2.*a checkpoint that was written before is kept"
+    with pytest.raises(TrainingError, match=rule):
         run_phases([Phase("a", 2, run)], checkpoint=checkpoint)
     assert checkpoint.saved == [("a", 1)]

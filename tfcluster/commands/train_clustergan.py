@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import statistics
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -33,13 +33,20 @@ from tfcluster.progress import TrainingProgress
 from tfcluster.runs import RunFolder
 from tfcluster.runtime import provenance, set_threads
 from tfcluster.self_training import fit_kmeans
-from tfcluster.tables import print_clusters, print_scores, print_trials
+from tfcluster.tables import (
+    mean_and_sd,
+    print_clusters,
+    print_scores,
+    print_trials,
+    selection_rank,
+)
 from tfcluster.validation import check_matrix
 
 # Back-propagation takes thousands of passes a row: minutes for so many.
 _RECOVERED_ROWS = {"image": 128, "gene": 1_000, "pendigits": 1_000}
 _PROBES = 50
 _SHOWN = 10  # rows or steps of a picture
+_LAST_SEED = 2**32 - 1  # that NumPy's generator takes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +106,7 @@ def train_clustergan(
       InputError: If an option, the data or the folder does not fit.
       TrainingError: If a loss stops being finite.
     """
+    _check_seeds(options)
     options = settled(options, out, resume)
     config = options.config()
     rows = load_rows(options.dataset)
@@ -112,6 +120,15 @@ def train_clustergan(
     task = _Task(options, config, rows, numbers[0], checkpoint_seconds, console)
     with told_how_to_resume(out, console):
         _train(task, run)
+
+
+def _check_seeds(options: GANOptions) -> None:
+    """Raises `InputError` before the first trial if a later one would have no seed."""
+    if options.seed + options.trials - 1 > _LAST_SEED:
+        raise InputError(
+            f"The trials' seeds, from --seed on, must not be above {_LAST_SEED}. Received: "
+            f"--seed {options.seed} --trials {options.trials}. Lower one of them."
+        )
 
 
 def load_rows(dataset: str) -> Rows:
@@ -138,7 +155,7 @@ class _Task:
 def _train(task: _Task, run: RunFolder) -> None:
     seeds = range(task.options.seed, task.options.seed + task.options.trials)
     trials = [_trial(task, run, seed, alone=len(seeds) == 1) for seed in seeds]
-    best = max(trials, key=lambda trial: trial.line["selection"])
+    best = max(trials, key=lambda trial: selection_rank(trial.line))
     print_clusters(task.console, _z_c(best.gan, task.rows.fit.X), task.rows.fit.y)
     print_scores(task.console, {**best.scores, **_published(task)}, {})
     task.console.print(
@@ -152,7 +169,8 @@ def _train(task: _Task, run: RunFolder) -> None:
     lines = [trial.line for trial in trials]
     result = {**_result(task, run, best), "trials": lines, "summary": _summary(lines)}
     best.gan.save(run.path / "model.npz")
-    plots.trials(run.path / "trials.png", lines)
+    if math.isfinite(best.line["selection"]):
+        plots.trials(run.path / "trials.png", lines)
     run.write_json("result.json", {**result, **provenance()})
     print_trials(task.console, lines, _selected_by(task))
 
@@ -289,10 +307,9 @@ def _z_c(gan: ClusterGAN, X: np.ndarray) -> np.ndarray:
 def _summary(lines: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
     """Mean and standard deviation over trials, by score."""
     return {
-        name: [statistics.mean(values), statistics.stdev(values)]
+        name: list(mean_and_sd([line[name] for line in lines]))
         for name in lines[0]
         if name != "seed"
-        for values in [[line[name] for line in lines]]
     }
 
 

@@ -25,13 +25,14 @@ LOSSES = {"loss": "Loss of generator and encoder", "critic_loss": "Loss of the c
 def curves(
     path: PathLike, history: Iterable[Record], *, tol: float | None = None, unit: str = "step"
 ) -> Path:
-    """Draws the losses of a run: reconstruction at left, clustering at right.
+    """Draws the losses of a run: reconstruction at left, clustering and scores at right.
 
     Args:
       path: The PNG to write.
       history: Records with `phase`, `step` and any of `loss`, `changed` (share of labels changed,
-        in `[0, 1]`). Phase "cluster" is drawn at right, all others at left, one after another.
-        Steps count from the start of each phase. What is missing or not finite is left out.
+        in `[0, 1]`), `purity`, `nmi`, `ari`. Phase "cluster" is drawn at right, all others at
+        left, one after another. Steps count from the start of each phase. What is missing or not
+        finite is left out.
       tol: Share of changed labels below which training stops, drawn as a line.
       unit: What `step` counts.
 
@@ -42,19 +43,24 @@ def curves(
     clustering = [r for r in records if r.get("phase") == "cluster"]
     pretraining = _phases(r for r in records if r.get("phase") != "cluster")
     kl, changed = _series(clustering, "loss"), _series(clustering, "changed")
+    scores = _scores_of(clustering)
     right = [name for name, (steps, _) in {"kl": kl, "changed": changed}.items() if len(steps)]
+    right += ["scores"] * bool(scores)
     left = ["reconstruction"] * bool(pretraining)
     layout: list[Any] = [left + [name] for name in right] or [left or ["nothing"]]
-    figure = new_figure(5.8 * len(layout[0]), 4.4)
+    figure = new_figure(5.8 * len(layout[0]), 2.2 * max(2, len(layout)))
     panels = figure.subplot_mosaic(layout)
     if pretraining:
         _draw_phases(panels["reconstruction"], pretraining)
     if "kl" in right:
         _line(panels["kl"], *kl, "Clustering loss KL(P || Q)", "loss (nats per row)")
-    if len(right) == 2:
-        panels["changed"].sharex(panels["kl"])
+    for name in right[1:]:
+        panels[name].sharex(panels[right[0]])
     if "changed" in right:
         _draw_changed(panels["changed"], *changed, tol)
+    if scores:
+        _draw_scores(panels["scores"], scores)
+        panels["scores"].set_xlabel(unit)
     if "nothing" in panels:
         note(panels["nothing"], "no losses were recorded")
     for ax in panels.values():
@@ -83,8 +89,7 @@ def adversarial_curves(
     records = [r for r in history if r.get("phase") == "adversarial"]
     losses = {name: _series(records, key) for key, name in LOSSES.items()}
     losses = {name: series for name, series in losses.items() if len(series[0])}
-    scores = {name: _series(records, key) for key, name in NAMES.items()}
-    scores = {name: series for name, series in scores.items() if len(series[0])}
+    scores = _scores_of(records)
     layout = [*losses, *["scores"] * bool(scores)] or ["nothing"]
     figure = new_figure(9, 0.8 + 2.4 * len(layout))
     panels = figure.subplot_mosaic([[name] for name in layout], sharex=True)
@@ -101,6 +106,12 @@ def adversarial_curves(
         lowest.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         lowest.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     return save(figure, path)
+
+
+def _scores_of(records: Sequence[Record]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Scores that were taken on the way, by the names they are drawn with."""
+    scores = {name: _series(records, key) for key, name in NAMES.items()}
+    return {name: series for name, series in scores.items() if len(series[0])}
 
 
 def cluster_numbers(path: PathLike, table: Sequence[Record]) -> Path:
