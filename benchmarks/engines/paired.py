@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.engines.tables import encoder, paired_table
+from benchmarks.engines.tables import dims, paired_table
 from benchmarks.record import append, read_results
 from federated.commands.federate import CARRIERS, Carried, FederateOptions, carried
 from federated.dec_stages import FederatedDECConfig, dec_stages
@@ -48,7 +48,7 @@ def main() -> None:
     asked = parser.parse_args()
     set_threads(min(2, available_cores()))
     paired = Paired(tuple(asked.dims or presets.DEC_PRESETS["keras"].dims))
-    known = [line for line in read_results(NAME) if encoder(line) == list(paired.model.dims)]
+    known = [line for line in read_results(NAME) if dims(line) == list(paired.model.dims)]
     done = {(line["seed"], line["partition"], line["backend"]) for line in known}
     for seed in range(asked.seeds):
         missing = {
@@ -142,9 +142,9 @@ class Paired:
         return {**kept, **found, "initial_centers": found["clusters"]}, len(history)
 
     def _labels(self, kept: Arrays, X: np.ndarray) -> np.ndarray:
-        parts = {name: unnumbered(name, kept) for name in ("encoder", "decoder")}
-        centers = kept["initial_centers"]
-        return DEC.from_weights(parts["encoder"], parts["decoder"], centers, self.model).predict(X)
+        encoder, decoder = unnumbered("encoder", kept), unnumbered("decoder", kept)
+        dec = DEC.from_weights(encoder, decoder, kept["initial_centers"], self.model)
+        return dec.predict(X)
 
 
 def _scores(y: Any, labels: np.ndarray) -> dict[str, float]:

@@ -20,8 +20,8 @@ def paired_table(lines: Sequence[Result]) -> str:
     ]
     cases: dict[tuple[str, str, str], list[Result]] = {}
     for line in lines:
-        dims = "-".join(map(str, encoder(line)))
-        cases.setdefault((dims, line["partition"], line["backend"]), []).append(line)
+        size = "-".join(map(str, dims(line)))
+        cases.setdefault((size, line["partition"], line["backend"]), []).append(line)
     for case, own in sorted(cases.items()):
         means = [statistics.mean(line[side]["accuracy"] for line in own) for side in _SIDES]
         cells = list(map(_short, means))
@@ -30,10 +30,10 @@ def paired_table(lines: Sequence[Result]) -> str:
     return "\n".join(rows) + "\n"
 
 
-def encoder(line: Result) -> list[int]:
+def dims(line: Result) -> list[int]:
     """Widths of the encoder's layers."""
-    dims: list[int] = line["config"]["model"]["dims"]
-    return dims
+    found: list[int] = line["config"]["model"]["dims"]
+    return found
 
 
 _SIDES = ("central", "federated")
