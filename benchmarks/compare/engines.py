@@ -59,7 +59,7 @@ _ROWS = (
             ),
         ),
         Stated(
-            "0.87.0 of September 2024 is the newest on PyPI; it fixes TensorFlow 2.14",
+            "0.87.0 of September 2024 is the newest on PyPI; it pins TensorFlow 2.14",
             (
                 Link("releases", "https://github.com/google-parfait/tensorflow-federated/releases"),
                 _FEDERATED,
