@@ -219,10 +219,7 @@ class _Cluster(Stage):
     def receive(
         self, number: int, state: ServerState, metrics: Metrics
     ) -> tuple[ServerState, Record]:
-        scalars = {name: value for name, value in metrics.items() if name != "mass"}
-        state, record = super().receive(number, state, scalars)
-        if "mass" in metrics:
-            record["mass"] = np.asarray(metrics["mass"]).round(3).tolist()
+        state, record = super().receive(number, state, metrics)
         if number == 0:
             del record["changed"]  # the first exchange compares the weights with themselves
         return state, record

@@ -63,10 +63,9 @@ class Stage(abc.ABC):
         """What is kept for later stages and for the result."""
 
 
-def plain(value: tf.Tensor) -> float | int:
-    """A scalar as Python has it."""
-    number: float | int = np.asarray(value).item()
-    return number
+def plain(value: tf.Tensor) -> Any:
+    """A number, or a list of them, as Python has it."""
+    return np.asarray(value).tolist()
 
 
 @dataclasses.dataclass(frozen=True)

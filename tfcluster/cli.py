@@ -99,13 +99,8 @@ def train_dec(
         overrides=assignments(set_ or []),
         pretrained=None if pretrained is None else str(pretrained),
     )
-    run(
-        options,
-        folder_of(out, "dec", dataset, seed),
-        resume=resume,
-        checkpoint_seconds=checkpoint_seconds,
-        console=Console(),
-    )
+    folder = folder_of(out, "dec", dataset, seed)
+    run(options, folder, resume=resume, checkpoint_seconds=checkpoint_seconds, console=Console())
 
 
 @train.command("clustergan")
@@ -150,13 +145,8 @@ def train_clustergan(
         threads=threads or 0,
         overrides=assignments(set_ or []),
     )
-    run(
-        options,
-        folder_of(out, "clustergan", dataset, seed),
-        resume=resume,
-        checkpoint_seconds=checkpoint_seconds,
-        console=Console(),
-    )
+    folder = folder_of(out, "clustergan", dataset, seed)
+    run(options, folder, resume=resume, checkpoint_seconds=checkpoint_seconds, console=Console())
 
 
 @app.command()

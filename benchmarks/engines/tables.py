@@ -8,6 +8,8 @@ from typing import Any
 
 from scipy import stats
 
+from benchmarks.reproduce.table import figure
+
 Result = Mapping[str, Any]
 
 
@@ -24,7 +26,7 @@ def paired_table(lines: Sequence[Result]) -> str:
         cases.setdefault((size, line["partition"], line["backend"]), []).append(line)
     for case, own in sorted(cases.items()):
         means = [statistics.mean(line[side]["accuracy"] for line in own) for side in _SIDES]
-        cells = list(map(_short, means))
+        cells = list(map(figure, means))
         cells += [_interval(differences(own, score)) for score in ("accuracy", "nmi")]
         rows.append(f"| {' | '.join(case)} | {len(own)} | {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
@@ -95,11 +97,11 @@ def placement_table(lines: Sequence[Result]) -> str:
     ]
     for line in sorted(lines, key=lambda line: (_placed(line), line["steps"])):
         found = line["lloyd"]
-        scores = " / ".join(_short(found[name]) for name in ("purity", "nmi", "ari"))
+        scores = " / ".join(figure(found[name]) for name in ("purity", "nmi", "ari"))
         in_all = line["steps"] * (len(line["sizes"]) if line["placement"] == "average" else 1)
         rows.append(
             f"| {_placed(line)} | {line.get('partition', '-')} | {line['steps']:,}, {in_all:,} "
-            f"| {_short(line['argmax']['purity'])} | {scores} | {line['clusters_used']} "
+            f"| {figure(line['argmax']['purity'])} | {scores} | {line['clusters_used']} "
             f"| {line['seconds']:,.0f} |"
         )
     return "\n".join(rows) + "\n"
@@ -108,7 +110,3 @@ def placement_table(lines: Sequence[Result]) -> str:
 def _placed(line: Result) -> str:
     carried = ", moments carried" if line.get("carry_optimizer") else ""
     return f"{line['placement']}{carried}"
-
-
-def _short(value: float) -> str:
-    return f"{value:.3f}".removeprefix("0")

@@ -115,11 +115,11 @@ def _stated(scores: Scores, names: Sequence[str]) -> str:
     for name in names:
         if name not in scores:
             continue
-        text = _figure(scores[name])
+        text = figure(scores[name])
         if f"{name}_sd" in scores:
-            text += f" ± {_figure(scores[f'{name}_sd'])}"
+            text += f" ± {figure(scores[f'{name}_sd'])}"
         if f"{name}_low" in scores:
-            text += f" ({_figure(scores[f'{name}_low'])} to {_figure(scores[f'{name}_high'])})"
+            text += f" ({figure(scores[f'{name}_low'])} to {figure(scores[f'{name}_high'])})"
         found.append(text)
     return " / ".join(found)
 
@@ -129,11 +129,12 @@ def _figures(scores: Sequence[Scores], names: Sequence[str]) -> str:
 
 
 def _mean_and_deviation(values: Sequence[float]) -> str:
-    mean = _figure(statistics.mean(values))
-    return mean if len(values) == 1 else f"{mean} ± {_figure(statistics.stdev(values))}"
+    mean = figure(statistics.mean(values))
+    return mean if len(values) == 1 else f"{mean} ± {figure(statistics.stdev(values))}"
 
 
-def _figure(value: float) -> str:
+def figure(value: float) -> str:
+    """A score as the papers print it: .123."""
     return f"{value:.3f}".removeprefix("0")
 
 
