@@ -120,7 +120,7 @@ def markup(figure: Canvas, name: str, label: str) -> str:
 
     Args:
       figure: Drawn in the colours of this module.
-      name: Begins all identifiers, so that several figures fit into one page.
+      name: Salts all identifiers, so that several figures fit into one page.
       label: Read aloud in its place.
     """
     file = io.StringIO()
@@ -130,16 +130,23 @@ def markup(figure: Canvas, name: str, label: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", text,
                   flags=re.S)  # fmt: skip
-    text = re.sub(r'\bid="', f'id="{name}-', text)
-    text = re.sub(r'xlink:href="#', f'href="#{name}-', text).replace("url(#", f"url(#{name}-")
+    text = text.replace("xlink:href=", "href=")
+    text = re.sub(r'<g id="[^"]*"', "<g", text)  # nothing refers to groups
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
     text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)
+    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)  # the page's
+    text = re.sub(r' (?:d|x|y|transform)="[^"]*"', _with_two_decimals, text)
+    text = re.sub(r">\s+<", "><", text)
     for color, variable in _VARIABLES.items():
         text = text.replace(color, f"var(--{variable})")
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
     words = label.replace("&", "and").replace('"', "'").replace("<", "").replace(">", "")
     return text.replace("<svg", f'<svg role="img" aria-label="{words}"', 1).strip()
+
+
+def _with_two_decimals(attribute: re.Match[str]) -> str:
+    return re.sub(r"(\.\d\d)\d+", r"\1", attribute[0])
 
 
 def _drawing(figure: Canvas, name: str, title: str, caption: str, is_wide: bool = False) -> Drawing:
