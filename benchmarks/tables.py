@@ -16,6 +16,7 @@ from benchmarks.engines.tables import (
 )
 from benchmarks.record import RESULTS, read_results
 from benchmarks.reproduce import table as reproduce
+from benchmarks.reproduce.spread import spread_table
 from benchmarks.speed.command import cells
 
 README = Path(__file__).parents[1] / "README.md"
@@ -28,7 +29,7 @@ def with_results(text: str) -> str:
     made = {"reproduce": reproduce.markdown(reproduce.read())}
     made["speed"] = "".join(speed_table(line) for line in read_results("speed")[-1:])
     made["compare"] = report.readme(read_lines(RESULTS))
-    for name, make in _ENGINES.items():
+    for name, make in _TABLES.items():
         made[name] = make(read_results(name))
     for name, lines in made.items():
         before, begin, rest = text.partition(f"<!-- results: {name} -->\n")
@@ -37,7 +38,8 @@ def with_results(text: str) -> str:
     return text
 
 
-_ENGINES: Mapping[str, Callable[[Sequence[Result]], str]] = {
+_TABLES: Mapping[str, Callable[[Sequence[Result]], str]] = {
+    "clustergan_first_weights": spread_table,
     "federated_clustergan": placement_table,
     "federated_dec_paired": paired_table,
     "federated_overhead": overhead_table,

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.compare.cases import ALONE, Case
-from benchmarks.compare.models import SCORES, Model
+from benchmarks.compare.models import SCORES, Model, first_weights
 from federated.federation import Federation
 from tfcluster import metrics
+from tfcluster.estimator import digest
 
 
 def run(case: Case, model: Model, federation: Federation) -> dict[str, Any]:
@@ -33,9 +34,14 @@ def run(case: Case, model: Model, federation: Federation) -> dict[str, Any]:
         label = model.fit(x)
         labels = label(X)
         found.append({name: getattr(metrics, name)(y, labels) for name in SCORES})
+    seconds = time.perf_counter() - start
     weights = federation.sizes if case.backend == ALONE else None
     scores = {
         name: round(float(np.average([f[name] for f in found], weights=weights)), 5)
         for name in SCORES
     }
-    return {"seconds": {"training": time.perf_counter() - start}, "scores": scores}
+    return {
+        "start_hash": digest(*first_weights(model.stages(X.shape[1])))[:16],
+        "seconds": {"training": seconds},
+        "scores": scores,
+    }

@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from benchmarks.compare.cases import Case
+from benchmarks.engines.central_gan import central_gan
 from federated.aggregation import aggregation
 from federated.algorithm import ServerState
 from federated.commands.federate import Carried
@@ -22,11 +24,13 @@ from federated.rounds import Stage
 from federated.training import LocalWork
 from tfcluster import presets
 from tfcluster.checkpoint import Arrays
-from tfcluster.clustergan import ClusterGAN
 from tfcluster.dec import DEC
 from tfcluster.errors import InputError
 from tfcluster.estimator import unnumbered
+from tfcluster.gan_training import GANTrainer
 from tfcluster.presets import EndToEnd
+from tfcluster.self_training import DECTrainer
+from tfcluster.training import run_phases
 
 SCORES = ("accuracy", "nmi", "ari", "purity")
 
@@ -54,6 +58,11 @@ def _with(config: Any, case: Case) -> Any:
     return presets.override(config, settings)
 
 
+def first_weights(stages: Sequence[Stage]) -> list[np.ndarray]:
+    """Weights before the first round."""
+    return [np.ascontiguousarray(weight) for weight in stages[0].begin({}).weights]
+
+
 class Model(abc.ABC):
     """An algorithm with its configuration.
 
@@ -70,7 +79,11 @@ class Model(abc.ABC):
         """For an engine."""
 
     def fit(self, X: np.ndarray) -> Label:
-        """Trains on rows in one place with the same budget; returns what labels rows."""
+        """Trains on rows in one place, from `first_weights` and with the same budget.
+
+        Returns:
+          What labels rows.
+        """
         del X
         raise InputError(f"{self.case.algorithm!r} finds no clusters. Compare it on engines only.")
 
@@ -112,6 +125,8 @@ class _Autoencoder(Model):
 
 
 class _DEC(_Autoencoder):
+    _trainer: DECTrainer | None = None  # compiled once, for all that are trained alone
+
     def stages(self, n_features: int) -> Sequence[Stage]:
         return self._all_stages(n_features)
 
@@ -127,7 +142,14 @@ class _DEC(_Autoencoder):
                 "update_interval": config.clustering.steps,
             },
         )
-        return DEC(self.n_clusters, preset=model, random_state=self.case.seed).fit(X).predict
+        x, seed = tf.constant(X), self.case.seed
+        self._trainer = trainer = self._trainer or DECTrainer(x.shape[1], self.n_clusters, model)
+        trainer.reset(seed)
+        trainer.pretraining.autoencoder.set_weights(first_weights(self.stages(x.shape[1])))
+        run_phases([*trainer.pretraining_phases(x, seed), *trainer.clustering_phases(x, seed)])
+        encoder, decoder = trainer.encoder.get_weights(), trainer.pretraining.decoder_weights()
+        centers = trainer.clustering.clusters.numpy()
+        return DEC.from_weights(encoder, decoder, centers, model).predict
 
     def scores_of(self, at: Carried, stage: Stage, state: ServerState) -> dict[str, float]:
         if stage.name != "cluster":
@@ -143,6 +165,8 @@ class _DEC(_Autoencoder):
 
 
 class _GAN(Model):
+    _trainer: GANTrainer | None = None
+
     def __init__(self, case: Case, n_clusters: int) -> None:
         super().__init__(case, n_clusters)
         model = presets.gan_config("auto", case.dataset)
@@ -154,7 +178,11 @@ class _GAN(Model):
     def fit(self, X: np.ndarray) -> Label:
         steps = self.config.rounds * self.config.work.iterations
         model = dataclasses.replace(self.config.model, steps=steps)
-        return ClusterGAN(self.n_clusters, preset=model, random_state=self.case.seed).fit(X).predict
+        n_features, seed = X.shape[1], self.case.seed
+        self._trainer = self._trainer or GANTrainer(n_features, self.n_clusters, model)
+        stage = AdversarialStage(n_features, self.n_clusters, self.config, seed)
+        weights = stage.networks(stage.begin({}))
+        return central_gan(self._trainer, X, weights, seed).predict
 
     def scores_of(self, at: Carried, stage: Stage, state: ServerState) -> dict[str, float]:
         if not isinstance(stage, AdversarialStage):

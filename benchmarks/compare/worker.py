@@ -24,13 +24,12 @@ import numpy as np
 
 from benchmarks.compare import cases, central
 from benchmarks.compare.cases import Case
-from benchmarks.compare.models import Model, make_model
+from benchmarks.compare.models import Model, first_weights, make_model
 from benchmarks.compare.summary import n_cold
 from benchmarks.engines.memory import MemoryWatch, tree_cpu_seconds
 from federated.commands.federate import CARRIERS, Carried, FederateOptions, carried
 from federated.federation import Federation
 from federated.rounds import Position, RoundCheckpoint, Stage, run_stages
-from tfcluster.checkpoint import Arrays
 from tfcluster.estimator import digest
 from tfcluster.runtime import available_cores, provenance, set_threads
 from tfcluster.training import Record
@@ -177,7 +176,7 @@ class _Federated:
             )
         rounds = _by_phase(history)
         return {
-            "start_hash": digest(*_arrays(stages[0]))[:16],
+            "start_hash": digest(*first_weights(stages))[:16],
             "end_hash": digest(*kept.values())[:16],
             "seconds": {
                 **_apart(rounds),
@@ -205,12 +204,6 @@ class _Federated:
             where = {"phase": stage.name, "round": record["step"]}
             self._curve.append({**where, "seconds": round(self._trained, 3), **scores})
         return {}
-
-
-def _arrays(stage: Stage) -> list[np.ndarray]:
-    """Weights before the first round."""
-    nothing: Arrays = {}
-    return [np.ascontiguousarray(w) for w in stage.begin(nothing).weights]
 
 
 def _by_phase(history: Sequence[Record]) -> dict[str, list[float]]:

@@ -2,8 +2,9 @@
 
 `python -m benchmarks.engines.clustergan --steps 20000`: Pendigits over five clients, for every
 partition, placement and seed one JSON line in `benchmarks/results/federated_clustergan.jsonl`;
-lines that are there are not run again. `--carry-optimizer` is a line of its own. Steps are those
-one generator goes through; of the placement "average" each client takes as many.
+lines that are there are not run again. All runs of a seed begin with the same weights.
+`--carry-optimizer` is a line of its own. Steps are those one generator goes through; of the
+placement "average" each client takes as many.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.engines.central_gan import central_gan
 from benchmarks.record import append, read_results
 from federated.clustergan import AdversarialWork
 from federated.commands.federate import Carried, FederateOptions, carried
@@ -26,7 +28,8 @@ from federated.rounds import run_stages
 from tfcluster import metrics, presets
 from tfcluster.clustergan import ClusterGAN, Decoder
 from tfcluster.estimator import unnumbered
-from tfcluster.gan_networks import Networks
+from tfcluster.gan_networks import Networks, build_networks
+from tfcluster.gan_training import GANTrainer
 from tfcluster.runtime import available_cores, provenance, set_threads
 
 NAME = "federated_clustergan"
@@ -94,7 +97,9 @@ def _central(wanted: dict[str, Any]) -> dict[str, Any]:
     X = np.asarray(X, np.float32)
     config = dataclasses.replace(MODEL, steps=wanted["steps"])
     start = time.perf_counter()
-    gan = ClusterGAN(K, preset=config, random_state=wanted["seed"]).fit(X)
+    fresh = build_networks(X.shape[1], K, config, wanted["seed"])  # as the federated runs begin
+    trainer = GANTrainer(X.shape[1], K, config)
+    gan = central_gan(trainer, X, [n.get_weights() for n in fresh], wanted["seed"])
     seconds = time.perf_counter() - start
     labels = {name: gan.predict(X, decoder) for name, decoder in DECODERS.items()}
     return {**_scores(y, labels), "seconds": round(seconds, 1), "config": presets.to_dict(config)}

@@ -39,6 +39,8 @@ KINDS: Mapping[str, Kind] = {
         ("purity", "nmi", "ari"),
     ),
 }
+COMPARED_AS = {"validation rows": "ClusterGAN"}
+"""What has no published figure of its own, and whose it may be: the authors do not say which."""
 BASELINE_SCORES = ("accuracy", "purity", "nmi", "ari")
 
 
@@ -76,7 +78,8 @@ def lines(row: Row, results: Results) -> list[Line]:
     for method in KINDS[row.algorithm].methods:
         ours = [run["scores"][method] for run in runs if method in run["scores"]]
         kept = None if best is None else best["scores"].get(method)
-        theirs: list[Published | None] = [p for p in row.published if p.method == method]
+        name = COMPARED_AS.get(method, method) if ours else method
+        theirs: list[Published | None] = [p for p in row.published if p.method == name]
         if theirs or ours:
             found += [Line(method, p, ours, kept) for p in theirs or [None]]
     return found

@@ -81,9 +81,10 @@ def test_equal_cases_give_equal_weights_whatever_ran_before(local_line):
     assert again["end_hash"] == local_line["end_hash"]
 
 
-def test_alone_every_client_is_worth_less_than_all(local_line):
+def test_alone_clients_begin_with_the_weights_of_all(local_line):
     (line,) = run(dataclasses.replace(CASE, backend=cases.ALONE))
     assert line["status"] == "done", line.get("error")
+    assert line["start_hash"] == local_line["start_hash"]
     assert line["scores"].keys() == local_line["scores"].keys()
     assert 0 < line["scores"]["nmi"] <= 1
 
