@@ -98,7 +98,9 @@ class Runs:
         """Scores of k-means on the codes of the rows scored, as the original takes them."""
         codes = self.trainer.inference.encode(part.X)
         labels = cluster_codes(codes, 10, self.config).labels_
-        return {name: round(float(getattr(metrics, name)(part.y, labels)), 5) for name in SCORES}
+        found = {name: float(getattr(metrics, name)(part.y, labels)) for name in SCORES}
+        found["silhouette"] = metrics.silhouette(part.X, labels)  # what is there without labels
+        return {name: round(value, 5) for name, value in found.items()}
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from scipy import stats
+
 from benchmarks.reproduce.table import figure
 
 Result = Mapping[str, Any]
-
 
 Groups = Sequence[Sequence[float]]
 """Scores of the runs that began with the same weights."""
@@ -19,24 +20,25 @@ _PARTS = ("validation", "test")
 
 
 def spread_table(lines: Sequence[Result]) -> str:
-    """Purity by first weights and draws, and its deviation over either.
+    """Purity by first weights and draws, its deviation over either, and whether silhouette tells.
 
     Args:
       lines: Those with most steps are shown.
     """
-    rows = [
-        "| first weights | purity of the validation rows, draw by draw | of the test rows |",
-        "|---|---|---|",
-    ]
     by_weights = _by_weights(lines)
-    for weights, own in by_weights.items():
-        cells = (", ".join(figure(purity) for purity in _purities(own, part)) for part in _PARTS)
-        rows.append(f"| {weights} | {' | '.join(cells)} |")
-    if len(by_weights) > 1 and min(map(len, by_weights.values())) > 1:
-        of_part = [[_purities(own, part) for own in by_weights.values()] for part in _PARTS]
+    purities = [_by_part(own, "purity") for own in by_weights.values()]
+    rows: list[tuple[str, ...]] = [
+        ("first weights", "purity of the validation rows, draw by draw", "of the test rows"),
+        ("---",) * 3,
+    ]
+    for weights, parts in zip(by_weights, purities, strict=True):
+        rows.append((str(weights), *(", ".join(map(figure, part)) for part in parts)))
+    if len(purities) > 1 and min(map(len, by_weights.values())) > 1:
+        groups_by_part: list[Groups] = [list(groups) for groups in zip(*purities, strict=True)]
         for title, summary in _SUMMARIES.items():
-            rows.append(f"| {title} | {' | '.join(figure(summary(g)) for g in of_part)} |")
-    return "\n".join(rows) + "\n"
+            rows.append((title, *(figure(summary(groups)) for groups in groups_by_part)))
+        rows.append(("rank correlation with silhouette", *_rank_correlations(by_weights)))
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def _by_weights(lines: Sequence[Result]) -> dict[int, list[Result]]:
@@ -48,8 +50,8 @@ def _by_weights(lines: Sequence[Result]) -> dict[int, list[Result]]:
     return found
 
 
-def _purities(lines: Sequence[Result], part: str) -> list[float]:
-    return [line[part]["purity"] for line in lines]
+def _by_part(lines: Sequence[Result], score: str) -> list[list[float]]:
+    return [[line[part][score] for line in lines] for part in _PARTS]
 
 
 def within(groups: Groups) -> float:
@@ -69,3 +71,10 @@ _SUMMARIES: Mapping[str, Callable[[Groups], float]] = {
     "deviation by draws": within,
     "deviation by first weights": between,
 }
+
+
+def _rank_correlations(by_weights: Mapping[int, Sequence[Result]]) -> list[str]:
+    """Spearman's, of purity with what is there without labels."""
+    lines = list(itertools.chain(*by_weights.values()))
+    pairs = zip(_by_part(lines, "purity"), _by_part(lines, "silhouette"), strict=True)
+    return [f"{stats.spearmanr(purity, other).statistic:.2f}" for purity, other in pairs]

@@ -48,13 +48,14 @@ def test_from_the_estimators_weights_a_central_run_is_the_estimators(fitted):
     assert metrics.accuracy(made.predict(X), fitted.labels_) == 1  # but for their numbers
 
 
-def line(weights, draws, validation, test=0.5, steps=10):
+def line(weights, draws, validation, steps=10):
+    test = validation / 2
     return {
         "weights": weights,
         "draws": draws,
         "steps": steps,
-        "validation": {"purity": validation},
-        "test": {"purity": test},
+        "validation": {"purity": validation, "silhouette": 1 - validation},
+        "test": {"purity": test, "silhouette": validation},
     }
 
 
@@ -66,10 +67,11 @@ def test_the_spread_is_split_into_draws_and_first_weights():
     lines = [line(w, d, x) for w, group in enumerate(groups) for d, x in enumerate(group)]
     lines.append(line(0, 0, 0.1, steps=5))
     rows = spread.spread_table(lines[::-1]).splitlines()
-    assert "| 0 | .700, .720 | .500, .500 |" in rows
-    assert "| mean of all | .765 | .500 |" in rows
-    assert "| deviation by draws | .022 | .000 |" in rows
-    assert "| deviation by first weights | .076 | .000 |" in rows
+    assert "| 0 | .700, .720 | .350, .360 |" in rows
+    assert "| mean of all | .765 | .383 |" in rows
+    assert "| deviation by draws | .022 | .011 |" in rows
+    assert "| deviation by first weights | .076 | .038 |" in rows
+    assert "| rank correlation with silhouette | -1.00 | 1.00 |" in rows
 
 
 def test_no_deviation_is_shown_of_single_runs():
