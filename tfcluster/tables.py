@@ -28,6 +28,7 @@ _LEGEND = (
     "DB: Davies-Bouldin (lower), in the input space, where methods can be compared."
 )
 
+_LOOK: Mapping[str, Any] = {"box": None, "padding": (0, 1, 0, 0)}  # all scores in 80 columns
 _EXTREMES = 9  # clients shown from either end if there are many
 
 
@@ -65,7 +66,7 @@ def print_clusters(console: Console, q: np.ndarray, y: np.ndarray | None) -> Non
       q: `(rows, clusters)` soft assignments.
       y: `(rows,)` classes, or None.
     """
-    table = Table("cluster", show_edge=False)
+    table = Table("cluster", **_LOOK)
     for title in ("rows", "mean q", *(() if y is None else ("most are", "share"))):
         table.add_column(title, justify="right")
     labels = q.argmax(axis=1)
@@ -93,7 +94,7 @@ def print_partition(
       names: Of the clients.
       classes: What each class is called.
     """
-    table = Table("client", show_edge=False)
+    table = Table("client", **_LOOK)
     for title in ("rows", *(("classes", "most are", "share") if len(classes) > 1 else ())):
         table.add_column(title, justify="right")
     sizes = counts.sum(axis=1)
@@ -159,11 +160,11 @@ def print_trials(console: Console, lines: Sequence[Mapping[str, Any]], selected_
 
 
 def _table(first: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
-    """Only columns that some row has a value for."""
-    table = Table(Column(first, no_wrap=True), show_edge=False)
+    """Only columns that some row has a value for; where room is short, it is titles that wrap."""
+    table = Table(Column(first, overflow="fold"), **_LOOK)
     columns = [name for name in _COLUMNS if any(name in values for _, values in rows)]
     for name in columns:
-        table.add_column(_COLUMNS[name][0], justify="right")
+        table.add_column(_COLUMNS[name][0], justify="right", no_wrap=True)
     for title, values in rows:
         cells = [format(values[key], _COLUMNS[key][1]) if key in values else "" for key in columns]
         table.add_row(title, *cells)

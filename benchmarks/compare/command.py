@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -12,6 +14,8 @@ from rich.markup import escape
 from tfcluster.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
     from benchmarks.compare.runs import Line
 
 _SUITES = (
@@ -85,16 +89,30 @@ def _check_has_cases(names: list[str], algorithm: str) -> None:
 
 
 def _print_tables(suite: str, lines: list[Line], console: Console) -> None:
-    """Scores, and what they cost."""
-    from rich.table import Table
-
+    """Scores, and what they cost; a part for each case, whose name is too wide for a column."""
     from benchmarks.compare import tables
 
     for found in tables.of_suite(suite, lines)[:2]:
-        shown = Table(*found.header, title=found.caption, show_edge=False)
-        for row in found.rows:
-            shown.add_row(*(escape(str(cell)) for cell in row))
-        console.print(shown)
+        console.print(f"[italic]{escape(found.caption)}[/]")
+        if found.header[0] != "case":
+            console.print(_rich_table(found.header, found.rows), "")
+            continue
+        for name, rows in itertools.groupby(found.rows, lambda row: row[0]):
+            console.print(f"[bold]{escape(str(name))}[/]")
+            console.print(_rich_table(found.header[1:], [row[1:] for row in rows]), "")
+
+
+def _rich_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> RichTable:
+    """Names, and figures with an interval, stay in a line."""
+    from rich.table import Table
+
+    texts = [[escape(str(cell)) for cell in row] for row in rows]
+    shown = Table(box=None, padding=(0, 1, 0, 0))
+    for i, title in enumerate(header):
+        shown.add_column(escape(title), no_wrap=i == 0 or any("±" in row[i] for row in texts))
+    for row in texts:
+        shown.add_row(*row)
+    return shown
 
 
 def _run(
