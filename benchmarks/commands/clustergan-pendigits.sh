@@ -7,3 +7,9 @@
 # where the command derives one from --seed; scored by the command from its checkpoint. The
 # original's own log after training is on the validation rows.
 tfcluster train clustergan --dataset pendigits --preset auto --seed 0 --threads 2 --out runs/reproduce/clustergan-pendigits/seed_0
+
+# 6,134 s at revision 38e65565d8cbca409e2cfdbbe554b8ef3f8ecdcf.
+tfcluster train clustergan --dataset pendigits --preset auto --seed 1 --threads 1 --out runs/reproduce/clustergan-pendigits/seed_1
+
+# 6,056 s at revision 38e65565d8cbca409e2cfdbbe554b8ef3f8ecdcf.
+tfcluster train clustergan --dataset pendigits --preset auto --seed 2 --threads 1 --out runs/reproduce/clustergan-pendigits/seed_2
