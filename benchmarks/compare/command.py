@@ -103,15 +103,13 @@ def _print_tables(suite: str, lines: list[Line], console: Console) -> None:
 
 
 def _rich_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> RichTable:
-    """Names, and figures with an interval, stay in a line."""
-    from rich.table import Table
+    """Where room is short, names stay in a line and figures wrap."""
+    from rich.table import Column, Table
 
-    texts = [[escape(str(cell)) for cell in row] for row in rows]
-    shown = Table(box=None, padding=(0, 1, 0, 0))
-    for i, title in enumerate(header):
-        shown.add_column(escape(title), no_wrap=i == 0 or any("±" in row[i] for row in texts))
-    for row in texts:
-        shown.add_row(*row)
+    columns = [Column(title, overflow="fold", no_wrap=i == 0) for i, title in enumerate(header)]
+    shown = Table(*columns, box=None, padding=(0, 1, 0, 0))
+    for row in rows:
+        shown.add_row(*(escape(str(cell)) for cell in row))
     return shown
 
 

@@ -36,7 +36,8 @@ HOW_TO_READ = (
     "the numbers sent, without an engine's wrapping. CPU seconds are of all processes.",
     "Central is the same training on all rows in one place. Alone is every client by itself; its "
     "model is scored on the rows of all, and the clients' mean is weighted by rows. Both start "
-    "from the first weights of the federated runs.",
+    "from the first weights of the federated runs. NMI less local is the mean difference of runs "
+    "of the same seed.",
     "ClusterGAN's curves by round are of the argmax of z_c; its scores at the end are of k-means "
     "centres on the codes.",
     f"Rules of aggregation were tuned on {TUNED_ON} rows alone; the best value is used on every "

@@ -125,6 +125,7 @@ def _scores(lines: Sequence[Line]) -> Table:
             NAMES[name],
             str(len(own)),
             *_score_cells(own),
+            _less_local([*own, *local], name),
             _bits([*own, *local], name),
         ]
         for own in summary.over_seeds(sorted(lines, key=_place))
@@ -133,7 +134,7 @@ def _scores(lines: Sequence[Line]) -> Table:
     ]
     return Table(
         "Scores at the end: mean ± half the 95 % interval over seeds",
-        ["case", "where", "seeds", *SCORES.values(), "bits of the local loop"],
+        ["case", "where", "seeds", *SCORES.values(), "NMI less local", "bits of the local loop"],
         rows,
     )
 
@@ -152,6 +153,13 @@ def _place(line: Line) -> tuple[int, int, int]:
 
 def _score_cells(lines: Sequence[Line]) -> list[str]:
     return [estimate(summary.score(lines, name), 3) for name in SCORES]
+
+
+def _less_local(group: Sequence[Line], name: str) -> str:
+    """Paired by seed: both began with the same weights."""
+    pairs = summary.pairs(group, name, "local") if name != "local" else []
+    differences = [a["scores"]["nmi"] - b["scores"]["nmi"] for a, b in pairs]
+    return signed(numbers.mean(differences), 3) if differences else NOTHING
 
 
 def _bits(group: Sequence[Line], name: str) -> str:
