@@ -28,7 +28,8 @@ _LEGEND = (
     "DB: Davies-Bouldin (lower), in the input space, where methods can be compared."
 )
 
-_LOOK: Mapping[str, Any] = {"box": None, "padding": (0, 1, 0, 0)}  # all scores in 80 columns
+_LOOK: Mapping[str, Any] = {"box": None, "padding": (0, 2, 0, 0)}
+_CLOSE: Mapping[str, Any] = {"box": None, "padding": (0, 1, 0, 0)}  # all scores in 80 columns
 _EXTREMES = 9  # clients shown from either end if there are many
 
 
@@ -161,7 +162,7 @@ def print_trials(console: Console, lines: Sequence[Mapping[str, Any]], selected_
 
 def _table(first: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
     """Only columns that some row has a value for; where room is short, it is titles that wrap."""
-    table = Table(Column(first, overflow="fold"), **_LOOK)
+    table = Table(Column(first, overflow="fold"), **_CLOSE)
     columns = [name for name in _COLUMNS if any(name in values for _, values in rows)]
     for name in columns:
         table.add_column(_COLUMNS[name][0], justify="right", no_wrap=True)
