@@ -225,8 +225,8 @@ def test_baselines_are_recorded_once_and_absent_data_are_left_out(own_results, m
     assert all(line["scores"]["accuracy"] > 0.4 for line in committed.values())
 
 
-TINY = {
-    "dims": [8, 3], "pretraining.epochs": 60, "max_steps": 40, "update_interval": 10,
+TINY = {  # small, but not done before a signal arrives
+    "dims": [8, 3], "pretraining.epochs": 400, "max_steps": 40, "update_interval": 10,
     "kmeans_restarts": 2,
 }  # fmt: skip
 
