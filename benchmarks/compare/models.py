@@ -145,7 +145,6 @@ class _DEC(_Autoencoder):
         x, seed = tf.constant(X), self.case.seed
         self._trainer = trainer = self._trainer or DECTrainer(x.shape[1], self.n_clusters, model)
         trainer.reset(seed)
-        trainer.pretraining.autoencoder.set_weights(first_weights(self.stages(x.shape[1])))
         run_phases([*trainer.pretraining_phases(x, seed), *trainer.clustering_phases(x, seed)])
         encoder, decoder = trainer.encoder.get_weights(), trainer.pretraining.decoder_weights()
         centers = trainer.clustering.clusters.numpy()
@@ -178,11 +177,8 @@ class _GAN(Model):
     def fit(self, X: np.ndarray) -> Label:
         steps = self.config.rounds * self.config.work.iterations
         model = dataclasses.replace(self.config.model, steps=steps)
-        n_features, seed = X.shape[1], self.case.seed
-        self._trainer = self._trainer or GANTrainer(n_features, self.n_clusters, model)
-        stage = AdversarialStage(n_features, self.n_clusters, self.config, seed)
-        weights = stage.networks(stage.begin({}))
-        return central_gan(self._trainer, X, weights, seed).predict
+        self._trainer = self._trainer or GANTrainer(X.shape[1], self.n_clusters, model)
+        return central_gan(self._trainer, X, self.case.seed).predict
 
     def scores_of(self, at: Carried, stage: Stage, state: ServerState) -> dict[str, float]:
         if not isinstance(stage, AdversarialStage):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import tensorflow as tf
 
@@ -12,19 +10,15 @@ from tfcluster.gan_training import GANTrainer
 from tfcluster.training import run_phases
 
 
-def central_gan(
-    trainer: GANTrainer, X: np.ndarray, weights: Sequence[Sequence[np.ndarray]], seed: int
-) -> ClusterGAN:
+def central_gan(trainer: GANTrainer, X: np.ndarray, seed: int) -> ClusterGAN:
     """The estimator after training.
 
     Args:
       trainer: The loop, compiled or not; whatever it was used for before.
       X: `(rows, features)`.
-      weights: First weights of generator, critic and encoder.
-      seed: Of batches, latent rows and epsilons.
+      seed: Of the first weights, as of a federated run's, and of all that is drawn.
     """
-    for network, own in zip(trainer.networks, weights, strict=True):
-        network.set_weights(own)
+    trainer.reset(seed)
     run_phases(trainer.phases(tf.constant(X), seed))
     found = cluster_codes(trainer.inference.encode(X), trainer.n_clusters, trainer.config)
     parts = [network.get_weights() for network in trainer.networks]

@@ -28,7 +28,7 @@ from federated.rounds import run_stages
 from tfcluster import metrics, presets
 from tfcluster.clustergan import ClusterGAN, Decoder
 from tfcluster.estimator import unnumbered
-from tfcluster.gan_networks import Networks, build_networks
+from tfcluster.gan_networks import Networks
 from tfcluster.gan_training import GANTrainer
 from tfcluster.runtime import available_cores, provenance, set_threads
 
@@ -97,9 +97,7 @@ def _central(wanted: dict[str, Any]) -> dict[str, Any]:
     X = np.asarray(X, np.float32)
     config = dataclasses.replace(MODEL, steps=wanted["steps"])
     start = time.perf_counter()
-    fresh = build_networks(X.shape[1], K, config, wanted["seed"])  # as the federated runs begin
-    trainer = GANTrainer(X.shape[1], K, config)
-    gan = central_gan(trainer, X, [n.get_weights() for n in fresh], wanted["seed"])
+    gan = central_gan(GANTrainer(X.shape[1], K, config), X, wanted["seed"])
     seconds = time.perf_counter() - start
     labels = {name: gan.predict(X, decoder) for name, decoder in DECODERS.items()}
     return {**_scores(y, labels), "seconds": round(seconds, 1), "config": presets.to_dict(config)}

@@ -9,7 +9,7 @@ from typing import Any
 
 from scipy import stats
 
-from benchmarks.reproduce.table import figure
+from benchmarks.reproduce.table import figure, markdown_row
 
 Result = Mapping[str, Any]
 
@@ -38,7 +38,7 @@ def spread_table(lines: Sequence[Result]) -> str:
         for title, summary in _SUMMARIES.items():
             rows.append((title, *(figure(summary(groups)) for groups in groups_by_part)))
         rows.append(("rank correlation with silhouette", *_rank_correlations(by_weights)))
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return "".join(f"{markdown_row(row)}\n" for row in rows)
 
 
 def _by_weights(lines: Sequence[Result]) -> dict[int, list[Result]]:

@@ -167,13 +167,13 @@ def markdown(results: Results) -> str:
 
 
 def _algorithm_table(algorithm: str, results: Results) -> str:
-    rows = [_markdown_row(TITLES), "|" + "---|" * len(TITLES)]
+    rows = [markdown_row(TITLES), "|" + "---|" * len(TITLES)]
     for row in ROWS.values():
         if row.algorithm != algorithm:
             continue
         title = f"[{row.name}](benchmarks/commands/{row.slug}.sh) ({_n_rows(row):,})"
         for line in lines(row, results):
-            rows.append(_markdown_row((title, *cells(line, KINDS[algorithm].scores))))
+            rows.append(markdown_row((title, *cells(line, KINDS[algorithm].scores))))
             title = ""
     return "\n".join(rows) + "\n"
 
@@ -182,15 +182,16 @@ def _n_rows(row: Row) -> int:
     return n_scored(row.dataset, row.split)
 
 
-def _markdown_row(texts: Iterable[str]) -> str:
+def markdown_row(texts: Iterable[str]) -> str:
+    """A line of a table."""
     return f"| {' | '.join(texts)} |"
 
 
 def _baseline_table(results: Results) -> str:
     titles = ("data (rows scored)", *baselines.BASELINES)
-    rows = [_markdown_row(titles), "|" + "---|" * len(titles)]
+    rows = [markdown_row(titles), "|" + "---|" * len(titles)]
     found = _baseline_cells(ROWS.values(), BASELINE_SCORES, results)
-    rows += [_markdown_row(texts) for texts in found]
+    rows += [markdown_row(texts) for texts in found]
     return "\n".join(rows) + "\n"
 
 

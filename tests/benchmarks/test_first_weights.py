@@ -5,14 +5,18 @@ import dataclasses
 import numpy as np
 import pytest
 
+from benchmarks.compare.cases import Case
+from benchmarks.compare.models import first_weights as first_weights_of
+from benchmarks.compare.models import make_model
 from benchmarks.engines.central_gan import central_gan
 from benchmarks.reproduce import first_weights, spread
+from federated.commands.federate import FederateOptions
 from tfcluster import ClusterGAN, metrics
 from tfcluster.clustergan import cluster_codes
 from tfcluster.data import load_data
-from tfcluster.gan_networks import build_networks
 from tfcluster.gan_training import GANTrainer
 from tfcluster.presets import GAN_PRESETS
+from tfcluster.self_training import DECTrainer
 from tfcluster.validation import check_seed
 
 SEED = 4
@@ -35,17 +39,31 @@ def test_one_seed_for_both_is_the_estimators_run(fitted):
     assert other["test"] != same["test"]
 
 
-def test_from_the_estimators_weights_a_central_run_is_the_estimators(fitted):
+def test_a_central_run_of_the_estimators_seed_is_the_estimators(fitted):
     X, _, _ = load_data("digits")
-    seed = check_seed(SEED)
-    fresh = [n.get_weights() for n in build_networks(64, 10, fitted.config_, seed)]
     trainer = GANTrainer(64, 10, fitted.config_)
     for _ in range(2):  # a loop that was used before begins anew
-        made = central_gan(trainer, X, fresh, seed)
+        made = central_gan(trainer, X, check_seed(SEED))
         for ours, theirs in zip(made.networks_, fitted.networks_, strict=True):
             for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
                 np.testing.assert_array_equal(a, b)
     assert metrics.accuracy(made.predict(X), fitted.labels_) == 1  # but for their numbers
+
+
+@pytest.mark.parametrize("algorithm", ["dec", "clustergan"])
+def test_central_runs_begin_with_the_weights_of_the_federated_ones(algorithm):
+    federation = FederateOptions(dataset="digits", clients=2).federation()
+    model = make_model(Case(algorithm, clients=2, seed=SEED), federation)
+    if algorithm == "dec":
+        trainer = DECTrainer(64, 10, model.config.model)
+        networks = [trainer.pretraining.autoencoder]
+    else:
+        trainer = GANTrainer(64, 10, model.config.model)
+        networks = trainer.networks
+    trainer.reset(SEED)
+    ours = [weight for network in networks for weight in network.get_weights()]
+    for a, b in zip(ours, first_weights_of(model.stages(64)), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def line(weights, draws, validation, steps=10):
