@@ -13,29 +13,35 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 if TYPE_CHECKING:
-    from tfcluster.clustergan import ClusterGAN as ClusterGAN
-    from tfcluster.data import load_data as load_data
-    from tfcluster.dec import DEC as DEC
+    from tfcluster.clustergan.estimator import ClusterGAN as ClusterGAN
+    from tfcluster.data.loading import load_data as load_data
+    from tfcluster.dec.estimator import DEC as DEC
+    from tfcluster.dec.self_training import target_distribution as target_distribution
     from tfcluster.errors import InputError as InputError
     from tfcluster.layers import ClusteringLayer as ClusteringLayer
-    from tfcluster.self_training import target_distribution as target_distribution
 
 _HOMES = {
-    "ClusterGAN": "tfcluster.clustergan",
-    "DEC": "tfcluster.dec",
+    "ClusterGAN": "tfcluster.clustergan.estimator",
+    "DEC": "tfcluster.dec.estimator",
     "ClusteringLayer": "tfcluster.layers",
     "InputError": "tfcluster.errors",
-    "load_data": "tfcluster.data",
-    "target_distribution": "tfcluster.self_training",
+    "load_data": "tfcluster.data.loading",
+    "target_distribution": "tfcluster.dec.self_training",
 }
 
-_MODULES = ("gan_losses", "gan_networks", "metrics")
+_MODULES = {
+    "config": "tfcluster.config",
+    "gan_losses": "tfcluster.clustergan.losses",
+    "gan_networks": "tfcluster.clustergan.networks",
+    "metrics": "tfcluster.metrics",
+}
 
 __all__ = [
     "DEC",
     "ClusterGAN",
     "ClusteringLayer",
     "InputError",
+    "config",
     "gan_losses",
     "gan_networks",
     "load_data",
@@ -48,7 +54,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     if name in _MODULES:
-        return importlib.import_module(f"tfcluster.{name}")
+        return importlib.import_module(_MODULES[name])
     raise AttributeError(f"module 'tfcluster' has no attribute {name!r}")
 
 

@@ -16,10 +16,11 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from tfcluster import presets
-from tfcluster.checkpoint import Arrays, FitCheckpoint, load_arrays, save_arrays
+from tfcluster.config import from_dict, to_dict
 from tfcluster.errors import InputError
-from tfcluster.training import Record
+from tfcluster.files import Arrays, load_arrays, save_arrays
+from tfcluster.training.checkpoint import FitCheckpoint
+from tfcluster.training.phases import Record
 from tfcluster.validation import check_matrix, check_n_clusters
 
 Self = TypeVar("Self", bound="DeepClusterer")
@@ -44,7 +45,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
     random_state: Any
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the fitted estimator to one file; see `tfcluster.checkpoint`.
+        """Writes the fitted estimator to one file; see `tfcluster.training.checkpoint`.
 
         Raises:
           InputError: If it cannot be written; what stood there before stays.
@@ -54,7 +55,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
             "estimator": self.kind,
             "preset": self.preset if isinstance(self.preset, str) else None,
             "random_state": int(self.random_state) if self._is_repeatable else None,
-            "config": presets.to_dict(self.config_),
+            "config": to_dict(self.config_),
             "history": self.history_,
             "feature_names": list(getattr(self, "feature_names_in_", [])),
             **self._saved_values(),
@@ -81,7 +82,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
     def _from_saved(cls: type[Self], arrays: Arrays, meta: Any) -> Self:
         if meta["estimator"] != cls.kind:
             raise KeyError(cls.kind)
-        config = presets.from_dict(meta["config"])
+        config = from_dict(meta["config"])
         loaded = cls(
             n_clusters=len(arrays["cluster_centers_"]),
             preset=meta["preset"] or config,
@@ -152,7 +153,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
             )
         identity = {
             "n_clusters": int(self.n_clusters),
-            "preset": presets.to_dict(trainer.config),
+            "preset": to_dict(trainer.config),
             **identity,
         }
         return FitCheckpoint(path, identity, trainer.state, trainer.set_state, every_seconds)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfcluster.checkpoint import load_arrays, save_arrays
 from tfcluster.errors import InputError
+from tfcluster.files import load_arrays, save_arrays
 
 
 class Standardizer(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.compare.cases import ALONE, Case
 from benchmarks.compare.models import SCORES, Model, first_weights
-from federated.federation import Federation
+from federated.data.federated_dataset import Federation
 from tfcluster import metrics
 from tfcluster.estimator import digest
 

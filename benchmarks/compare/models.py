@@ -12,25 +12,24 @@ import tensorflow as tf
 
 from benchmarks.compare.cases import Case
 from benchmarks.engines.central_gan import central_gan
-from federated.aggregation import aggregation
-from federated.algorithm import ServerState
-from federated.commands.federate import Carried
-from federated.dec_stages import FederatedDECConfig, dec_stages
-from federated.evaluation import ClusterPass, DECLabelling, Labelling, federated_scores
-from federated.federation import Federation
-from federated.gan_codes import GANArgmax, GANCodes, NearestCenter
-from federated.gan_stages import AdversarialStage, FederatedGANConfig, gan_stages
-from federated.rounds import Stage
-from federated.training import LocalWork
-from tfcluster import presets
-from tfcluster.checkpoint import Arrays
-from tfcluster.dec import DEC
+from federated.algorithms.evaluation import ClusterPass, DECLabelling, Labelling, federated_scores
+from federated.algorithms.gan_codes import GANArgmax, GANCodes, NearestCenter
+from federated.cli.run import Carried
+from federated.core.aggregation import aggregation
+from federated.core.algorithm import ServerState
+from federated.core.local_training import LocalWork
+from federated.core.rounds import Stage
+from federated.data.federated_dataset import Federation
+from federated.phases.clustergan import AdversarialStage, FederatedGANConfig, gan_stages
+from federated.phases.dec import FederatedDECConfig, dec_stages
+from tfcluster.clustergan.trainer import GANTrainer
+from tfcluster.config import EndToEnd, dec_config, gan_config, override
+from tfcluster.dec.estimator import DEC
+from tfcluster.dec.self_training import DECTrainer
 from tfcluster.errors import InputError
 from tfcluster.estimator import unnumbered
-from tfcluster.gan_training import GANTrainer
-from tfcluster.presets import EndToEnd
-from tfcluster.self_training import DECTrainer
-from tfcluster.training import run_phases
+from tfcluster.files import Arrays
+from tfcluster.training.phases import run_phases
 
 SCORES = ("accuracy", "nmi", "ari", "purity")
 
@@ -55,7 +54,7 @@ def _with(config: Any, case: Case) -> Any:
     parts = {k: settings.pop(k) for k in list(settings) if k.startswith("aggregation.")}
     numbers = {name.partition(".")[2]: value for name, value in parts.items()}
     config = dataclasses.replace(config, aggregation=aggregation(rule, **numbers))
-    return presets.override(config, settings)
+    return override(config, settings)
 
 
 def first_weights(stages: Sequence[Stage]) -> list[np.ndarray]:
@@ -108,7 +107,7 @@ class Model(abc.ABC):
 class _Autoencoder(Model):
     def __init__(self, case: Case, n_clusters: int) -> None:
         super().__init__(case, n_clusters)
-        model = presets.dec_config("keras", case.dataset)
+        model = dec_config("keras", case.dataset)
         size = model.batch_size
         usual = FederatedDECConfig(
             model=model,
@@ -134,7 +133,7 @@ class _DEC(_Autoencoder):
         config = self.config
         assert isinstance(config.model.pretraining, EndToEnd)
         passes = config.pretraining_rounds * config.pretraining.epochs
-        model = presets.override(
+        model = override(
             config.model,
             {
                 "pretraining.epochs": passes,
@@ -168,7 +167,7 @@ class _GAN(Model):
 
     def __init__(self, case: Case, n_clusters: int) -> None:
         super().__init__(case, n_clusters)
-        model = presets.gan_config("auto", case.dataset)
+        model = gan_config("auto", case.dataset)
         self.config: FederatedGANConfig = _with(FederatedGANConfig(model=model), case)
 
     def stages(self, n_features: int) -> Sequence[Stage]:

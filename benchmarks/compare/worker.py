@@ -27,12 +27,12 @@ from benchmarks.compare.cases import Case
 from benchmarks.compare.models import Model, first_weights, make_model
 from benchmarks.compare.summary import n_cold
 from benchmarks.engines.memory import MemoryWatch, tree_cpu_seconds
-from federated.commands.federate import CARRIERS, Carried, FederateOptions, carried
-from federated.federation import Federation
-from federated.rounds import Position, RoundCheckpoint, Stage, run_stages
+from federated.cli.run import CARRIERS, Carried, FederateOptions, carried
+from federated.core.rounds import Position, RoundCheckpoint, Stage, run_stages
+from federated.data.federated_dataset import Federation
 from tfcluster.estimator import digest
 from tfcluster.runtime import available_cores, provenance, set_threads
-from tfcluster.training import Record
+from tfcluster.training.phases import Record
 
 _LISTED = 100  # clients whose sizes are kept
 

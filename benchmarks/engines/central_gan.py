@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfcluster.clustergan import ClusterGAN, cluster_codes
-from tfcluster.gan_training import GANTrainer
-from tfcluster.training import run_phases
+from tfcluster.clustergan.estimator import ClusterGAN, cluster_codes
+from tfcluster.clustergan.trainer import GANTrainer
+from tfcluster.training.phases import run_phases
 
 
 def central_gan(trainer: GANTrainer, X: np.ndarray, seed: int) -> ClusterGAN:

@@ -21,19 +21,20 @@ import numpy as np
 
 from benchmarks.engines.central_gan import central_gan
 from benchmarks.record import append, read_results
-from federated.clustergan import AdversarialWork
-from federated.commands.federate import Carried, FederateOptions, carried
-from federated.gan_stages import FederatedGANConfig, cluster_use, gan_stages
-from federated.rounds import run_stages
-from tfcluster import metrics, presets
-from tfcluster.clustergan import ClusterGAN, Decoder
+from federated.algorithms.clustergan import AdversarialWork
+from federated.cli.run import Carried, FederateOptions, carried
+from federated.core.rounds import run_stages
+from federated.phases.clustergan import FederatedGANConfig, cluster_use, gan_stages
+from tfcluster import metrics
+from tfcluster.clustergan.estimator import ClusterGAN, Decoder
+from tfcluster.clustergan.networks import Networks
+from tfcluster.clustergan.trainer import GANTrainer
+from tfcluster.config import GAN_PRESETS, to_dict
 from tfcluster.estimator import unnumbered
-from tfcluster.gan_networks import Networks
-from tfcluster.gan_training import GANTrainer
 from tfcluster.runtime import available_cores, provenance, set_threads
 
 NAME = "federated_clustergan"
-MODEL = presets.GAN_PRESETS["pendigits"]
+MODEL = GAN_PRESETS["pendigits"]
 K = 10
 PARTITIONS: dict[str, dict[str, Any]] = {
     "iid": {"partition": "iid"},
@@ -100,7 +101,7 @@ def _central(wanted: dict[str, Any]) -> dict[str, Any]:
     gan = central_gan(GANTrainer(X.shape[1], K, config), X, wanted["seed"])
     seconds = time.perf_counter() - start
     labels = {name: gan.predict(X, decoder) for name, decoder in DECODERS.items()}
-    return {**_scores(y, labels), "seconds": round(seconds, 1), "config": presets.to_dict(config)}
+    return {**_scores(y, labels), "seconds": round(seconds, 1), "config": to_dict(config)}
 
 
 def _federated(wanted: dict[str, Any]) -> dict[str, Any]:
@@ -137,7 +138,7 @@ def _federated(wanted: dict[str, Any]) -> dict[str, Any]:
         "first_round_seconds": rounds[0],
         "round_seconds": round(statistics.median(rounds[1:] or rounds), 4),
         "bytes": sum(r["bytes_up"] + r["bytes_down"] for r in history),
-        "config": presets.to_dict(config),
+        "config": to_dict(config),
     }
 
 

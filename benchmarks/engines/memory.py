@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from federated.processes import MARK, marked_processes
+from federated.backends.processes import MARK, marked_processes
 
 
 def tree_bytes() -> int:

@@ -15,15 +15,15 @@ import numpy as np
 
 from benchmarks.engines.memory import MemoryWatch
 from benchmarks.record import append
-from federated.aggregation import aggregation
-from federated.autoencoder import FederatedPretraining
-from federated.commands.federate import CARRIERS, Carried, FederateOptions, carried
-from federated.training import LocalWork
-from tfcluster import presets
-from tfcluster.autoencoder import AutoencoderTrainer
+from federated.algorithms.pretraining import FederatedPretraining
+from federated.cli.run import CARRIERS, Carried, FederateOptions, carried
+from federated.core.aggregation import aggregation
+from federated.core.local_training import LocalWork
+from tfcluster.config import DEC_PRESETS
+from tfcluster.dec.autoencoder import AutoencoderTrainer
 from tfcluster.runtime import available_cores, provenance, set_threads
 
-MODEL = presets.DEC_PRESETS["keras:mnist"]
+MODEL = DEC_PRESETS["keras:mnist"]
 NAME = "federated_memory"
 
 

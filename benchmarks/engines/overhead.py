@@ -19,21 +19,22 @@ from typing import Any
 import numpy as np
 
 from benchmarks.record import append
-from federated.aggregation import aggregation
-from federated.algorithm import ServerState
-from federated.autoencoder import FederatedPretraining
-from federated.carrier import Carrier
-from federated.clients import ClientStore
-from federated.commands.federate import CARRIERS, make_carrier
-from federated.partition import iid
-from federated.plan import Plan
-from federated.processes import engine_processes
-from federated.training import LocalWork
-from tfcluster import load_data, presets
-from tfcluster.autoencoder import AutoencoderTrainer
+from federated.algorithms.pretraining import FederatedPretraining
+from federated.backends.processes import engine_processes
+from federated.cli.run import CARRIERS, make_carrier
+from federated.core.aggregation import aggregation
+from federated.core.algorithm import ServerState
+from federated.core.backend import Carrier
+from federated.core.local_training import LocalWork
+from federated.core.sampling import Plan
+from federated.data.client_store import ClientStore
+from federated.data.partition import iid
+from tfcluster import load_data
+from tfcluster.config import DEC_PRESETS
+from tfcluster.dec.autoencoder import AutoencoderTrainer
 from tfcluster.runtime import available_cores, provenance, set_threads
 
-MODEL = presets.DEC_PRESETS["keras:mnist"]
+MODEL = DEC_PRESETS["keras:mnist"]
 
 
 def main() -> None:

@@ -18,17 +18,18 @@ import tensorflow as tf
 
 from benchmarks.engines.tables import dims, paired_table
 from benchmarks.record import append, read_results
-from federated.commands.federate import CARRIERS, Carried, FederateOptions, carried
-from federated.dec_stages import FederatedDECConfig, dec_stages
-from federated.rounds import run_stages
-from federated.training import LocalWork
-from tfcluster import metrics, presets
-from tfcluster.checkpoint import Arrays
-from tfcluster.dec import DEC
+from federated.cli.run import CARRIERS, Carried, FederateOptions, carried
+from federated.core.local_training import LocalWork
+from federated.core.rounds import run_stages
+from federated.phases.dec import FederatedDECConfig, dec_stages
+from tfcluster import metrics
+from tfcluster.config import DEC_PRESETS, to_dict
+from tfcluster.dec.estimator import DEC
+from tfcluster.dec.self_training import DECTrainer
 from tfcluster.estimator import digest, numbered, unnumbered
+from tfcluster.files import Arrays
 from tfcluster.runtime import available_cores, provenance, set_threads
-from tfcluster.self_training import DECTrainer
-from tfcluster.training import run_phases
+from tfcluster.training.phases import run_phases
 
 NAME = "federated_dec_paired"
 PARTITIONS: dict[str, dict[str, Any]] = {
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--dims", nargs="+", type=int, help="Of the encoder; the protocol's.")
     asked = parser.parse_args()
     set_threads(min(2, available_cores()))
-    paired = Paired(tuple(asked.dims or presets.DEC_PRESETS["keras"].dims))
+    paired = Paired(tuple(asked.dims or DEC_PRESETS["keras"].dims))
     known = [line for line in read_results(NAME) if dims(line) == list(paired.model.dims)]
     done = {(line["seed"], line["partition"], line["backend"]) for line in known}
     for seed in range(asked.seeds):
@@ -66,7 +67,7 @@ class Paired:
     """
 
     def __init__(self, dims: tuple[int, ...]) -> None:
-        self.model = dataclasses.replace(presets.DEC_PRESETS["keras"], dims=dims)
+        self.model = dataclasses.replace(DEC_PRESETS["keras"], dims=dims)
         interval = self.model.update_interval
         self.config = FederatedDECConfig(
             model=self.model,
@@ -94,7 +95,7 @@ class Paired:
                 "start": _scores(y, self._labels(kept, X)),
                 "central": _scores(y, central),
                 "central_seconds": round(central_seconds, 1),
-                "config": presets.to_dict(self.config),
+                "config": to_dict(self.config),
             }
             for backend in backends:
                 start = time.perf_counter()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.reproduce.rows import Row, n_scored
-from tfcluster.datasets import DATASETS, needs_scaling
+from tfcluster.data.datasets import DATASETS, needs_scaling
 
 NAME = "baselines"
 RESTARTS = 20
@@ -46,7 +46,7 @@ class Baseline:
 
 
 def _kmeans(X: np.ndarray, n_clusters: int, seed: int) -> Labels:
-    from tfcluster.self_training import fit_kmeans
+    from tfcluster.dec.self_training import fit_kmeans
 
     labels: Labels = fit_kmeans(X, n_clusters, RESTARTS, seed).labels_
     return labels
@@ -129,7 +129,7 @@ def run(dataset: str, split: str, method: str, seed: int) -> dict[str, Any]:
       InputError: If the data cannot be had.
     """
     from tfcluster import metrics
-    from tfcluster.data import load_data
+    from tfcluster.data.loading import load_data
     from tfcluster.runtime import provenance
 
     X, y, _ = load_data(dataset, split)

@@ -20,13 +20,13 @@ import tensorflow as tf
 from benchmarks.record import append, read_results
 from benchmarks.reproduce.spread import spread_table
 from tfcluster import metrics
-from tfcluster.clustergan import cluster_codes
-from tfcluster.commands.train_clustergan import load_rows
-from tfcluster.data import Dataset
-from tfcluster.gan_training import GANTrainer
-from tfcluster.presets import GAN_PRESETS
+from tfcluster.cli.train_clustergan import load_rows
+from tfcluster.clustergan.estimator import cluster_codes
+from tfcluster.clustergan.trainer import GANTrainer
+from tfcluster.config import GAN_PRESETS
+from tfcluster.data.loading import Dataset
 from tfcluster.runtime import provenance, set_threads
-from tfcluster.training import run_phases
+from tfcluster.training.phases import run_phases
 from tfcluster.validation import check_seed
 
 NAME = "clustergan_first_weights"

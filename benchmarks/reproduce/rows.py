@@ -8,8 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from tfcluster import published
-from tfcluster.datasets import DATASETS
+from tfcluster.cli import published
+from tfcluster.data.datasets import DATASETS
 
 FOLDER = Path("runs/reproduce")
 """Where the commands behind the results write their runs."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.record import record
 from benchmarks.reproduce.rows import Row
-from federated.processes import engine_processes
+from federated.backends.processes import engine_processes
 from tfcluster.errors import TrainingError
 
 _INTERRUPTED = (130, -signal.SIGINT)
@@ -48,7 +48,7 @@ def _train(words: Sequence[str]) -> int:
 
     An interrupt of this process is passed on, once: the run stops at its next checkpoint.
     """
-    command = [sys.executable, "-m", "tfcluster.cli", *words]
+    command = [sys.executable, "-m", "tfcluster", *words]
     # in a session of its own, or a terminal would interrupt it a second time
     with engine_processes(), subprocess.Popen(command, start_new_session=True) as process:
         while process.poll() is None:

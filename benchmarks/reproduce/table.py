@@ -11,8 +11,8 @@ from rich.table import Column, Table
 from benchmarks.record import read_results
 from benchmarks.reproduce import baselines
 from benchmarks.reproduce.rows import ROWS, Published, Result, Row, Scores, n_scored
-from tfcluster import published
-from tfcluster.datasets import DATASETS
+from tfcluster.cli import published
+from tfcluster.data.datasets import DATASETS
 
 Results = Mapping[str, Sequence[Result]]
 """Algorithm, or "baselines", to result lines."""

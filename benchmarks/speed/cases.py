@@ -11,12 +11,11 @@ import tensorflow as tf
 
 from benchmarks.speed import originals
 from benchmarks.speed.originals import Run
-from tfcluster import presets
-from tfcluster.gan_networks import build_networks
-from tfcluster.gan_training import GANTrainer
-from tfcluster.presets import DEC_PRESETS, GAN_PRESETS, GANConfig
-from tfcluster.self_training import DECTrainer
-from tfcluster.training import BatchOrder
+from tfcluster.clustergan.networks import build_networks
+from tfcluster.clustergan.trainer import GANTrainer
+from tfcluster.config import DEC_PRESETS, GAN_PRESETS, GANConfig, override
+from tfcluster.dec.self_training import DECTrainer
+from tfcluster.training.loop import BatchOrder
 
 DEC = DEC_PRESETS["keras:mnist"]
 _FOREVER = 10**9
@@ -55,7 +54,7 @@ class Case:
 
 
 def _our_autoencoder(precision: str) -> Callable[[np.ndarray], Run]:
-    config = presets.override(DEC, {"pretraining.epochs": _FOREVER, "precision": precision})
+    config = override(DEC, {"pretraining.epochs": _FOREVER, "precision": precision})
 
     def make(x: np.ndarray) -> Run:
         trainer = DECTrainer(x.shape[1], 10, config)
@@ -72,7 +71,7 @@ def _targets(x: np.ndarray) -> np.ndarray:
 
 
 def _our_dec_steps(precision: str) -> Callable[[np.ndarray], Run]:
-    config = presets.override(DEC, {"precision": precision})
+    config = override(DEC, {"precision": precision})
 
     def make(x: np.ndarray) -> Run:
         trainer = DECTrainer(x.shape[1], 10, config)

@@ -106,7 +106,7 @@ def startup(rounds: int) -> dict[str, float]:
     """Seconds from nothing to an imported package and to the help, median."""
     commands = {
         "import tfcluster": ["-c", "import tfcluster"],
-        "tfcluster --help": ["-m", "tfcluster.cli", "--help"],
+        "tfcluster --help": ["-m", "tfcluster", "--help"],
     }
     return {
         name: statistics.median(_seconds([sys.executable, *words]) for _ in range(rounds))

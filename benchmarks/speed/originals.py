@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfcluster import gan_losses
-from tfcluster.autoencoder import build_autoencoder
-from tfcluster.gan_networks import build_networks
+from tfcluster.clustergan import losses as gan_losses
+from tfcluster.clustergan.networks import build_networks
+from tfcluster.config import DECConfig, GANConfig
+from tfcluster.dec.autoencoder import build_autoencoder
 from tfcluster.layers import BatchStatisticsNormalization, ClusteringLayer
-from tfcluster.presets import DECConfig, GANConfig
 
 Run = Callable[[int], Any]
 """Takes so many units of work."""

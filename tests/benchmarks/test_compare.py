@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.compare import cases, command, runs
 from benchmarks.compare.cases import SUITES, Case
-from tfcluster import cli
+from tfcluster.cli import main as cli
 from tfcluster.errors import InputError
 
 QUICK = {"pretraining_rounds": 1, "lloyd_rounds": 1, "rounds": 3, "model.dims": [16, 10]}

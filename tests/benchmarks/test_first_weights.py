@@ -10,13 +10,13 @@ from benchmarks.compare.models import first_weights as first_weights_of
 from benchmarks.compare.models import make_model
 from benchmarks.engines.central_gan import central_gan
 from benchmarks.reproduce import first_weights, spread
-from federated.commands.federate import FederateOptions
+from federated.cli.run import FederateOptions
 from tfcluster import ClusterGAN, metrics
-from tfcluster.clustergan import cluster_codes
-from tfcluster.data import load_data
-from tfcluster.gan_training import GANTrainer
-from tfcluster.presets import GAN_PRESETS
-from tfcluster.self_training import DECTrainer
+from tfcluster.clustergan.estimator import cluster_codes
+from tfcluster.clustergan.trainer import GANTrainer
+from tfcluster.config import GAN_PRESETS
+from tfcluster.data.loading import load_data
+from tfcluster.dec.self_training import DECTrainer
 from tfcluster.validation import check_seed
 
 SEED = 4

@@ -19,7 +19,8 @@ from benchmarks import record
 from benchmarks.reproduce import baselines, rows, scripts, table
 from benchmarks.reproduce.command import reproduce
 from benchmarks.reproduce.rows import ROWS, Row
-from tfcluster import cli, published
+from tfcluster.cli import main as cli
+from tfcluster.cli import published
 from tfcluster.errors import InputError
 
 EMPTY = {"dec": [], "clustergan": [], "baselines": []}

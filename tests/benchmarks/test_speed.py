@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from benchmarks.speed import command, originals
 from benchmarks.speed.cases import CASES, dense_flops, gan_flops
-from tfcluster.gan_networks import build_networks
-from tfcluster.presets import GAN_PRESETS, GANConfig
+from tfcluster.clustergan.networks import build_networks
+from tfcluster.config import GAN_PRESETS, GANConfig
 
 
 def test_the_least_arithmetic():

@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from federated.algorithm import ClientData
-from tfcluster.gan_training import GANTrainer
+from federated.core.algorithm import ClientData
+from tfcluster.clustergan.trainer import GANTrainer
 
 
 def clients_of(parts, labels=None):

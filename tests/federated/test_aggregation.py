@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from federated import aggregation as agg
-from tfcluster import InputError, presets
+from federated.core import aggregation as agg
+from tfcluster import InputError
+from tfcluster.config import to_dict
 
 SHAPES = [(3, 2), (2,), ()]
 ROBUST = [agg.aggregation("median"), agg.aggregation("trimmed_mean", trim=0.3)]
@@ -225,7 +226,7 @@ def test_names_and_overrides():
         "median",
         "trimmed_mean",
     ]
-    assert presets.to_dict(config)["tau"] == 0.1
+    assert to_dict(config)["tau"] == 0.1
 
 
 @pytest.mark.parametrize(

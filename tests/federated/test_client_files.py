@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from federated.client_files import load_folder
+from federated.data.client_files import load_folder
 from tfcluster.errors import InputError
 
 ROWS = np.arange(6.0).reshape(3, 2)

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from federated.aggregation import aggregation
-from federated.centroids import FederatedLloyd
-from federated.clustergan import AdversarialWork, AverageGAN, SplitGAN
-from federated.evaluation import ClusterPass, federated_scores
-from federated.gan_codes import GANArgmax, GANCodes, NearestCenter
-from federated.local import LocalCarrier
-from federated.plan import Participant, Plan
+from federated.algorithms.clustergan import AdversarialWork, AverageGAN, SplitGAN
+from federated.algorithms.evaluation import ClusterPass, federated_scores
+from federated.algorithms.gan_codes import GANArgmax, GANCodes, NearestCenter
+from federated.algorithms.kmeans import FederatedLloyd
+from federated.backends.local import LocalCarrier
+from federated.core.aggregation import aggregation
+from federated.core.sampling import Participant, Plan
 from tests.federated.helpers import GANOutputs, clients_of, distance
 from tests.tfcluster.helpers import blobs
 from tfcluster import InputError
-from tfcluster.gan_training import GANTrainer
-from tfcluster.presets import GANConfig
+from tfcluster.clustergan.trainer import GANTrainer
+from tfcluster.config import GANConfig
 
 CONFIG = GANConfig(networks="pendigits", n_noise=2, critic_steps=2, batch_size=16, shuffle=True)
 X, _ = blobs(n_rows=150)

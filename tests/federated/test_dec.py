@@ -7,18 +7,18 @@ import pytest
 import tensorflow as tf
 from sklearn.cluster import KMeans
 
-from federated.aggregation import aggregation
-from federated.centroids import DECEmbedding, FederatedLloyd
-from federated.dec import FederatedDEC
-from federated.local import LocalCarrier
-from federated.plan import Plan
-from federated.training import LocalWork
+from federated.algorithms.dec import FederatedDEC
+from federated.algorithms.kmeans import DECEmbedding, FederatedLloyd
+from federated.backends.local import LocalCarrier
+from federated.core.aggregation import aggregation
+from federated.core.local_training import LocalWork
+from federated.core.sampling import Plan
 from tests.federated.helpers import clients_of, distance
 from tests.tfcluster.helpers import TINY
-from tfcluster.autoencoder import AutoencoderTrainer
-from tfcluster.presets import SGD
-from tfcluster.self_training import DECTrainer
-from tfcluster.training import run_phases
+from tfcluster.config import SGD
+from tfcluster.dec.autoencoder import AutoencoderTrainer
+from tfcluster.dec.self_training import DECTrainer
+from tfcluster.training.phases import run_phases
 
 N_STEPS = 20
 

@@ -6,18 +6,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from federated.algorithm import ClientData, ServerState
-from federated.carrier import RoundResult, compiled_update
-from federated.evaluation import ClusterPass, DECLabelling, DistancePass, federated_scores
-from federated.local import LocalCarrier
-from federated.plan import Plan
+from federated.algorithms.evaluation import (
+    ClusterPass,
+    DECLabelling,
+    DistancePass,
+    federated_scores,
+)
+from federated.backends.local import LocalCarrier
+from federated.core.algorithm import ClientData, ServerState
+from federated.core.backend import RoundResult, compiled_update
+from federated.core.sampling import Plan
 from tests.federated.helpers import clients_of
 from tests.federated.test_score_sums import scikit_learn, simplified_silhouette
 from tests.tfcluster.helpers import TINY
-from tfcluster import metrics, presets
+from tfcluster import metrics
+from tfcluster.config import GANConfig, from_dict, register, to_dict
+from tfcluster.dec.self_training import DECTrainer
 from tfcluster.errors import InputError, TrainingError
-from tfcluster.presets import GANConfig
-from tfcluster.self_training import DECTrainer
 
 FIRST = ClusterPass(64, DECLabelling(10, TINY), n_classes=10)
 ENDS = [150, 150, 151, 700]  # of all clients but the last; one has no rows, one has one
@@ -143,7 +148,7 @@ def test_both_passes_need_the_same_clients(case):
         federated_scores(Forgetful(clients), Plan(5).round(0), FIRST, case.weights)
 
 
-@presets.register
+@register
 @dataclasses.dataclass(frozen=True)
 class Nearest:
     """Labels of another model: its weights are centres in the space of the rows."""
@@ -162,8 +167,8 @@ def test_any_model_that_gives_labels(case):
     centers = case.X[::200]
     first = ClusterPass(64, Nearest(9), 10)
     state = ServerState((tf.constant(centers),))
-    assert presets.from_dict(presets.to_dict(first)) == first
-    assert presets.from_dict(presets.to_dict(FIRST.second())) == FIRST.second()
+    assert from_dict(to_dict(first)) == first
+    assert from_dict(to_dict(FIRST.second())) == FIRST.second()
     found = LocalCarrier(case.clients()).round(first, state, Plan(5).round(0)).metrics
     nearest = np.linalg.norm(case.X[:, None] - centers, axis=2).argmin(axis=1)
     np.testing.assert_array_equal(found["counts"], np.bincount(nearest))

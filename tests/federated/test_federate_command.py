@@ -10,18 +10,18 @@ import time
 import numpy as np
 import pytest
 
-from federated.commands.federate_dec import FederatedDECOptions
-from federated.dec_stages import FederatedDECConfig, dec_stages
-from federated.federation import Split, load_federation
-from federated.training import LocalWork
+from federated.cli.federate_dec import FederatedDECOptions
+from federated.core.local_training import LocalWork
+from federated.data.federated_dataset import Split, load_federation
+from federated.phases.dec import FederatedDECConfig, dec_stages
 from tests.federated.helpers import distance
 from tests.tfcluster.helpers import blobs
 from tfcluster import DEC
-from tfcluster.checkpoint import load_arrays
+from tfcluster.config import DECConfig
 from tfcluster.errors import InputError
-from tfcluster.presets import DECConfig
+from tfcluster.files import load_arrays
 
-COMMAND = [sys.executable, "-m", "tfcluster.cli"]
+COMMAND = [sys.executable, "-m", "tfcluster"]
 SMALL = [
     *("--n-clusters", "3", "--clients", "3", "--pretrain-rounds", "3", "--rounds", "4"),
     *("--local-steps", "2", "--set", "model.dims=[8,3]", "--set", "model.kmeans_restarts=2"),

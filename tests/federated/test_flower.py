@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from federated.aggregation import aggregation
-from federated.algorithm import ClientOutput, Screened, ServerState
-from federated.autoencoder import FederatedPretraining
-from federated.carrier import Workbench
-from federated.clients import ClientStore
-from federated.dec import FederatedDEC
-from federated.local import LocalCarrier
-from federated.plan import Participant, Plan
-from federated.training import LocalWork
+from federated.algorithms.dec import FederatedDEC
+from federated.algorithms.pretraining import FederatedPretraining
+from federated.backends.local import LocalCarrier
+from federated.core.aggregation import aggregation
+from federated.core.algorithm import ClientOutput, Screened, ServerState
+from federated.core.backend import Workbench
+from federated.core.local_training import LocalWork
+from federated.core.sampling import Participant, Plan
+from federated.data.client_store import ClientStore
 from tests.federated.helpers import distance
 from tests.tfcluster.helpers import TINY, blobs
 from tfcluster import InputError
-from tfcluster.autoencoder import AutoencoderTrainer
+from tfcluster.dec.autoencoder import AutoencoderTrainer
 from tfcluster.errors import TrainingError
 
 pytest.importorskip("flwr")
@@ -31,16 +31,16 @@ pytest.importorskip("ray")
 from flwr.common import Code, FitRes, Status, ndarrays_to_parameters
 from flwr.server.client_manager import SimpleClientManager
 
-from federated.flower.carrier import FlowerCarrier
-from federated.flower.client import AlgorithmClient
-from federated.flower.messages import (
+from federated.backends.flower.carrier import FlowerCarrier
+from federated.backends.flower.client import AlgorithmClient
+from federated.backends.flower.messages import (
     pack_answer,
     pack_broadcast,
     unpack_answer,
     unpack_broadcast,
 )
-from federated.flower.strategy import AlgorithmStrategy, Order
-from federated.processes import MARK, marked_processes
+from federated.backends.flower.strategy import AlgorithmStrategy, Order
+from federated.backends.processes import MARK, marked_processes
 
 # Ray leaves files and children to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -232,21 +232,21 @@ def test_one_engine_at_a_time(flower, store):
 
 @pytest.mark.parametrize("missing", ["flwr", "ray"])
 def test_a_missing_engine(monkeypatch, missing):
-    import federated.flower
+    import federated.backends.flower
 
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(InputError, match=rf"needs flwr and ray.*{missing}.*pip install"):
-        importlib.reload(federated.flower)
+        importlib.reload(federated.backends.flower)
 
 
 # A driver whose client works for ever, that is interrupted, and closes one carrier, not the next.
 DRIVER = """
 import os, pathlib, signal, sys
-from federated.autoencoder import FederatedPretraining
-from federated.clients import ClientStore
-from federated.flower import carrier, simulation
-from federated.processes import MARK, marked_processes
-from federated.training import LocalWork
+from federated.algorithms.pretraining import FederatedPretraining
+from federated.data.client_store import ClientStore
+from federated.backends.flower import carrier, simulation
+from federated.backends.processes import MARK, marked_processes
+from federated.core.local_training import LocalWork
 from tests.federated.test_flower import PLAN, TINY, aggregation, begun
 
 def interrupt(*_):

@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from federated.clustergan import AdversarialWork
-from federated.commands.federate_clustergan import FederatedGANOptions, told_of_lost_clusters
-from federated.gan_stages import FederatedGANConfig, cluster_use, gan_stages, matched_centers
-from federated.local import LocalCarrier
-from federated.plan import Plan
-from federated.rounds import RoundCheckpoint, run_stages
+from federated.algorithms.clustergan import AdversarialWork
+from federated.backends.local import LocalCarrier
+from federated.cli.federate_clustergan import FederatedGANOptions, told_of_lost_clusters
+from federated.core.rounds import RoundCheckpoint, run_stages
+from federated.core.sampling import Plan
+from federated.phases.clustergan import FederatedGANConfig, cluster_use, gan_stages, matched_centers
 from tests.federated.helpers import clients_of
 from tests.tfcluster.helpers import blobs
 from tfcluster import ClusterGAN, InputError
+from tfcluster.clustergan.networks import Networks
+from tfcluster.config import GANConfig
 from tfcluster.errors import TrainingError
 from tfcluster.estimator import unnumbered
-from tfcluster.gan_networks import Networks
-from tfcluster.presets import GANConfig
 
 MODEL = GANConfig(networks="pendigits", n_noise=2, critic_steps=2, batch_size=16, steps=30)
 SMALL = FederatedGANConfig(
@@ -85,7 +85,7 @@ def finished(tmp_path_factory):
         *("--clients", "3", "--rounds", "4", "--iterations", "3", "--evaluate-every", "2"),
         *("--carry-optimizer", "--set", "model.batch_size=16", "--out", "run"),
     ]
-    command = [sys.executable, "-m", "tfcluster.cli", *words]
+    command = [sys.executable, "-m", "tfcluster", *words]
     result = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300)
     assert result.returncode == 0, result.stderr
     return folder, result

@@ -12,16 +12,23 @@ from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 
-from federated.algorithm import screened
-from federated.centroids import DECEmbedding, FederatedLloyd
-from federated.local import LocalCarrier
-from federated.one_shot import METHODS, ClientCenters, best_clustering, k_fed, max_min, proposals
-from federated.partition import iid
-from federated.plan import Plan
+from federated.algorithms.kmeans import DECEmbedding, FederatedLloyd
+from federated.algorithms.one_shot import (
+    METHODS,
+    ClientCenters,
+    best_clustering,
+    k_fed,
+    max_min,
+    proposals,
+)
+from federated.backends.local import LocalCarrier
+from federated.core.algorithm import screened
+from federated.core.sampling import Plan
+from federated.data.partition import iid
 from tests.federated.helpers import clients_of
 from tests.tfcluster.helpers import TINY
-from tfcluster import presets
-from tfcluster.autoencoder import AutoencoderTrainer
+from tfcluster.config import from_dict, to_dict
+from tfcluster.dec.autoencoder import AutoencoderTrainer
 from tfcluster.errors import InputError
 
 GRID = 10.0 * np.array(list(itertools.product(range(5), range(2))))
@@ -310,7 +317,7 @@ def test_numbers_must_be_positive(field):
 
 def test_it_can_be_sent_as_text():
     alg = ClientCenters(4, DECEmbedding(TINY), 7, restarts=2)
-    assert presets.from_dict(presets.to_dict(alg)) == alg
+    assert from_dict(to_dict(alg)) == alg
 
 
 def test_eager_and_compiled_agree():

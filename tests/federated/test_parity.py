@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from federated.aggregation import aggregation
-from federated.autoencoder import FederatedPretraining
-from federated.centroids import DECEmbedding, FederatedLloyd
-from federated.clients import ClientStore
-from federated.clustergan import AdversarialWork, AverageGAN, SplitGAN
-from federated.dec import FederatedDEC
-from federated.local import LocalCarrier
-from federated.plan import Plan
-from federated.processes import engine_processes, marked_processes
-from federated.training import LocalWork
+from federated.algorithms.clustergan import AdversarialWork, AverageGAN, SplitGAN
+from federated.algorithms.dec import FederatedDEC
+from federated.algorithms.kmeans import DECEmbedding, FederatedLloyd
+from federated.algorithms.pretraining import FederatedPretraining
+from federated.backends.local import LocalCarrier
+from federated.backends.processes import engine_processes, marked_processes
+from federated.core.aggregation import aggregation
+from federated.core.local_training import LocalWork
+from federated.core.sampling import Plan
+from federated.data.client_store import ClientStore
 from tests.federated.helpers import GANOutputs, distance
 from tests.tfcluster.helpers import TINY, blobs
-from tfcluster.autoencoder import AutoencoderTrainer
-from tfcluster.presets import SGD, GANConfig
+from tfcluster.config import SGD, GANConfig
+from tfcluster.dec.autoencoder import AutoencoderTrainer
 
 # Ray leaves files and children to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -36,7 +36,7 @@ WORK = LocalWork(epochs=2, batch_size=16)
 
 
 def tff_carrier(store, n_workers):
-    from federated.tff.carrier import TFFCarrier
+    from federated.backends.tff.carrier import TFFCarrier
 
     return TFFCarrier(store, n_workers)
 
@@ -50,7 +50,7 @@ class OneFlowerCarrier:
         self._arguments, self._inner = (store, n_workers), None
 
     def round(self, *arguments):
-        from federated.flower.carrier import FlowerCarrier
+        from federated.backends.flower.carrier import FlowerCarrier
 
         if self._inner is None:
             if OneFlowerCarrier.opened:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federated.partition import (
+from federated.data.partition import (
     KINDS,
     MIN_ROWS,
     Partition,
@@ -23,7 +23,7 @@ from federated.partition import (
     quantity_skew,
     shards,
 )
-from tfcluster.data import load_data, load_groups
+from tfcluster.data.loading import load_data, load_groups
 from tfcluster.errors import InputError
 
 labelings = st.lists(st.integers(-2, 4), min_size=1, max_size=60)
@@ -318,7 +318,8 @@ def test_the_writers_of_mnist() -> None:
 
 def test_importing_loads_no_framework() -> None:
     code = (
-        "import sys, federated.partition; print({'tensorflow', 'sklearn', 'flwr'} & {*sys.modules})"
+        "import sys, federated.data.partition\n"
+        "print({'tensorflow', 'sklearn', 'flwr'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

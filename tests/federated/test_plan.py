@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federated.plan import Plan
+from federated.core.sampling import Plan
 from tfcluster import InputError
 
 

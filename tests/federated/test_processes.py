@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from federated.processes import MARK, end_processes, engine_processes, marked_processes
+from federated.backends.processes import MARK, end_processes, engine_processes, marked_processes
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 # A child that starts a grandchild in a session of its own, and ends at once: it has no parent.
@@ -19,7 +19,7 @@ ORPHAN = f"import subprocess, sys; subprocess.Popen({SLEEP!r}, start_new_session
 RUN = """
 import signal, subprocess, sys, time
 from pathlib import Path
-from federated.processes import engine_processes
+from federated.backends.processes import engine_processes
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which `nohup` has its children ignore
 with engine_processes(Path(sys.argv[1])) as mark:
     subprocess.Popen({sleep!r})

@@ -5,16 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 
-from federated.aggregation import aggregation
-from federated.dec_stages import FederatedDECConfig, dec_stages
-from federated.local import LocalCarrier
-from federated.plan import Plan
-from federated.rounds import RoundCheckpoint, run_stages
-from federated.training import LocalWork
+from federated.backends.local import LocalCarrier
+from federated.core.aggregation import aggregation
+from federated.core.local_training import LocalWork
+from federated.core.rounds import RoundCheckpoint, run_stages
+from federated.core.sampling import Plan
+from federated.phases.dec import FederatedDECConfig, dec_stages
 from tests.federated.helpers import clients_of
 from tests.tfcluster.helpers import TINY, TINY_LAYERWISE, blobs
 from tfcluster import DEC, InputError
-from tfcluster.autoencoder import AutoencoderTrainer
+from tfcluster.dec.autoencoder import AutoencoderTrainer
 from tfcluster.errors import TrainingError
 from tfcluster.estimator import unnumbered
 

@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
-from federated import sums as parts
-from federated.clients import ClientStore
-from federated.local import LocalCarrier
-from federated.plan import Plan
-from federated.scaling import Moments, Standardizer, rms_factor, standardizer
+from federated.algorithms.standardization import Moments, Standardizer, rms_factor, standardizer
+from federated.backends.local import LocalCarrier
+from federated.core import sums as parts
+from federated.core.sampling import Plan
+from federated.data.client_store import ClientStore
 from tests.federated.helpers import clients_of
-from tfcluster import load_data, presets
-from tfcluster.data import load_groups
+from tfcluster import load_data
+from tfcluster.config import from_dict, to_dict
+from tfcluster.data.loading import load_groups
 from tfcluster.errors import InputError
 
 FOLDER = os.environ.get("TFCLUSTER_DATA")
@@ -126,7 +127,7 @@ def test_mistakes():
 
 
 def test_an_engine_can_send_it_as_text():
-    assert presets.from_dict(presets.to_dict(Moments(3))) == Moments(3)
+    assert from_dict(to_dict(Moments(3))) == Moments(3)
 
 
 def test_clients_change_their_own_files(tmp_path):

@@ -15,8 +15,7 @@ from sklearn.metrics import (
     normalized_mutual_info_score,
 )
 
-from federated import sums as parts
-from federated.score_sums import (
+from federated.algorithms.score_sums import (
     ClusterSums,
     DistanceSums,
     cluster_sums,
@@ -24,6 +23,7 @@ from federated.score_sums import (
     pooled_scores,
     scores,
 )
+from federated.core import sums as parts
 from tfcluster import metrics
 from tfcluster.errors import InputError
 

@@ -15,29 +15,29 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from federated.aggregation import aggregation
-from federated.algorithm import ClientData, ClientOutput, FederatedAlgorithm, ServerState
-from federated.autoencoder import FederatedPretraining
-from federated.clients import ClientStore
-from federated.clustergan import AdversarialWork, AverageGAN
-from federated.local import LocalCarrier
-from federated.plan import Participant, Plan
-from federated.processes import engine_processes, marked_processes
-from federated.training import LocalWork
+from federated.algorithms.clustergan import AdversarialWork, AverageGAN
+from federated.algorithms.pretraining import FederatedPretraining
+from federated.backends.local import LocalCarrier
+from federated.backends.processes import engine_processes, marked_processes
+from federated.core.aggregation import aggregation
+from federated.core.algorithm import ClientData, ClientOutput, FederatedAlgorithm, ServerState
+from federated.core.local_training import LocalWork
+from federated.core.sampling import Participant, Plan
+from federated.data.client_store import ClientStore
 from tests.federated.helpers import distance
 from tests.tfcluster.helpers import TINY
 from tfcluster import InputError
-from tfcluster.autoencoder import AutoencoderTrainer
+from tfcluster.clustergan.trainer import GANTrainer
+from tfcluster.config import GANConfig
+from tfcluster.dec.autoencoder import AutoencoderTrainer
 from tfcluster.errors import TrainingError
-from tfcluster.gan_training import GANTrainer
-from tfcluster.presets import GANConfig
 
 if importlib.util.find_spec("tensorflow_federated") is None:
     pytest.skip("needs tensorflow-federated", allow_module_level=True)
 
-from federated.tff.carrier import TFFCarrier
-from federated.tff.process import FilesInput, RowsInput, build_process, build_round
-from federated.tff.worker import Worker, _OneExecutor, tff
+from federated.backends.tff.carrier import TFFCarrier
+from federated.backends.tff.process import FilesInput, RowsInput, build_process, build_round
+from federated.backends.tff.worker import Worker, _OneExecutor, tff
 
 ROWS = [np.full((n, 2), n, np.float32) for n in (3, 1, 4, 5)]
 BAD, MISSING = 4, 5  # a client with a NaN, and one whose rows cannot be read
@@ -171,7 +171,7 @@ def test_a_worker_that_dies(store, processes):
 
 
 def test_a_worker_that_does_not_start(monkeypatch):
-    monkeypatch.setattr("federated.tff.worker._PROGRAM", "false")
+    monkeypatch.setattr("federated.backends.tff.worker._PROGRAM", "false")
     with pytest.raises(TrainingError, match=r"did not start .exit code 1"):
         Worker(1, 1)
 
@@ -253,11 +253,11 @@ RUN = """
 import sys
 from pathlib import Path
 import numpy as np
-from federated.clients import ClientStore
-from federated.clustergan import AdversarialWork, AverageGAN
-from federated.plan import Participant
-from federated.processes import engine_processes
-from federated.tff.carrier import TFFCarrier
+from federated.data.client_store import ClientStore
+from federated.algorithms.clustergan import AdversarialWork, AverageGAN
+from federated.core.sampling import Participant
+from federated.backends.processes import engine_processes
+from federated.backends.tff.carrier import TFFCarrier
 from tests.federated.test_tff import START, Echo
 with engine_processes(Path(sys.argv[1])) as mark:
     store = ClientStore.write(Path(sys.argv[1]), [(np.ones((3, 2)), None)])
@@ -294,9 +294,9 @@ def test_a_killed_run_leaves_no_worker(tmp_path, number):
 
 def test_without_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_federated", None)
-    monkeypatch.delitem(sys.modules, "federated.tff")
+    monkeypatch.delitem(sys.modules, "federated.backends.tff")
     with pytest.raises(InputError, match=r"needs tensorflow-federated.*pip install --no-deps"):
-        importlib.import_module("federated.tff")
+        importlib.import_module("federated.backends.tff")
 
 
 def test_models_that_were_there_still_run():

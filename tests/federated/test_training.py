@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from federated.aggregation import aggregation
-from federated.autoencoder import FederatedPretraining
-from federated.local import LocalCarrier
-from federated.plan import Participant, Plan
-from federated.training import LocalWork
+from federated.algorithms.pretraining import FederatedPretraining
+from federated.backends.local import LocalCarrier
+from federated.core.aggregation import aggregation
+from federated.core.local_training import LocalWork
+from federated.core.sampling import Participant, Plan
 from tests.federated.helpers import clients_of, distance
 from tests.tfcluster.helpers import TINY, blobs
 from tfcluster import InputError
-from tfcluster.autoencoder import AutoencoderTrainer
-from tfcluster.presets import SGD, EndToEnd
-from tfcluster.training import run_phases
+from tfcluster.config import SGD, EndToEnd
+from tfcluster.dec.autoencoder import AutoencoderTrainer
+from tfcluster.training.phases import run_phases
 
 X = blobs(n_rows=90)[0].astype(np.float32)
 UNEVEN = [X[:10], X[10:40], X[40:]]

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tfcluster.presets import SGD, DECConfig, EndToEnd, LayerWise
+from tfcluster.config import SGD, DECConfig, EndToEnd, LayerWise
 
 TINY = DECConfig(
     dims=(8, 3),

@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import GOLDEN
-from tfcluster import gan_losses, piecewise_critic
-from tfcluster.adversarial import (
+from tfcluster.clustergan import losses as gan_losses
+from tfcluster.clustergan import piecewise_critic
+from tfcluster.clustergan.adversarial import (
     critic_gradients,
     critic_loss,
     critic_step,
@@ -18,9 +19,9 @@ from tfcluster.adversarial import (
     generator_step,
     sample_latent,
 )
-from tfcluster.gan_networks import Networks, build_networks
-from tfcluster.optimizers import build_optimizer
-from tfcluster.presets import GAN_PRESETS, GANConfig
+from tfcluster.clustergan.networks import Networks, build_networks
+from tfcluster.config import GAN_PRESETS, GANConfig
+from tfcluster.training.optimizers import build_optimizer
 
 SEEDS = {"pendigits": 20189, "10x_73k": 20190, "mnist": 20191}
 KINDS = ("discriminator", "generator", "encoder")

@@ -6,10 +6,10 @@ import tensorflow as tf
 
 from tests.tfcluster.helpers import TINY, TINY_LAYERWISE, blobs
 from tfcluster import InputError
-from tfcluster.autoencoder import AutoencoderTrainer, build_autoencoder, denoising_loss
+from tfcluster.config import DEC_PRESETS, SGD, DECConfig, LayerWise
+from tfcluster.dec.autoencoder import AutoencoderTrainer, build_autoencoder, denoising_loss
 from tfcluster.layers import CoarseDense
-from tfcluster.presets import DEC_PRESETS, SGD, DECConfig, LayerWise
-from tfcluster.training import run_phases
+from tfcluster.training.phases import run_phases
 
 
 def test_layers_are_those_of_dec_keras():

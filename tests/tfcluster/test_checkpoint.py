@@ -7,9 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from tfcluster.checkpoint import load_arrays, save_arrays
 from tfcluster.errors import InputError
-from tfcluster.files import atomic_write
+from tfcluster.files import atomic_write, load_arrays, save_arrays
 
 ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.array(["x", "yz"]), "empty": np.zeros((0, 3))}
 
@@ -133,7 +132,7 @@ def test_file_size_limit(saved):
     before = saved.read_bytes()
     code = (
         "import signal, sys, numpy as np\n"
-        "from tfcluster.checkpoint import save_arrays\n"
+        "from tfcluster.training.checkpoint import save_arrays\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "save_arrays(sys.argv[1], {'a': np.zeros(100_000)}, {})\n"
     )

@@ -14,10 +14,11 @@ import pytest
 from rich.console import Console
 
 from tests.tfcluster.helpers import blobs
-from tfcluster import DEC, ClusterGAN, cli
-from tfcluster.tables import print_trials
+from tfcluster import DEC, ClusterGAN
+from tfcluster.cli import main as cli
+from tfcluster.cli.tables import print_trials
 
-COMMAND = [sys.executable, "-m", "tfcluster.cli"]
+COMMAND = [sys.executable, "-m", "tfcluster"]
 TINY = ["--set", "dims=[16,4]", "--set", "max_steps=60", "--set", "kmeans_restarts=2"]
 QUICK = [*TINY, "--set", "pretraining.epochs=3"]
 

@@ -13,9 +13,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tests.tfcluster.helpers import TINY, blobs
 from tfcluster import DEC, ClusterGAN, InputError
+from tfcluster.config import GAN_PRESETS, Adam, GANConfig
 from tfcluster.errors import TrainingError
 from tfcluster.metrics import accuracy
-from tfcluster.presets import GAN_PRESETS, Adam, GANConfig
 
 SMALL = GANConfig(n_noise=3, steps=30, batch_size=8)
 NORMALISED = dataclasses.replace(SMALL, networks="pendigits", batch_size=16)
@@ -191,7 +191,7 @@ def test_codes_without_noise_are_clustered_by_z_c_alone():
 
 @pytest.mark.parametrize("config", [SMALL, NORMALISED], ids=["gene", "pendigits"])
 def test_a_run_stopped_anywhere_ends_with_the_same_bits(config, tmp_path, monkeypatch):
-    monkeypatch.setattr("tfcluster.gan_training.STEPS_PER_CALL", 7)
+    monkeypatch.setattr("tfcluster.clustergan.trainer.STEPS_PER_CALL", 7)
     X, _ = blobs()
     whole = ClusterGAN(3, preset=config, random_state=0).fit(X)
     for stop in range(1, 5):
@@ -226,7 +226,7 @@ def test_a_probe_looks_and_changes_nothing(fitted):
 
 
 def test_divergence_stops_and_keeps_the_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr("tfcluster.gan_training.STEPS_PER_CALL", 2)
+    monkeypatch.setattr("tfcluster.clustergan.trainer.STEPS_PER_CALL", 2)
     X, _ = blobs()
     config = dataclasses.replace(SMALL, optimizer=Adam(1e30))
     with pytest.raises(TrainingError, match="not finite"):

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tfcluster import data
-from tfcluster.data import DATASETS, load_data, load_groups
+from tfcluster.data import loading as data
+from tfcluster.data.loading import DATASETS, load_data, load_groups
 from tfcluster.errors import InputError
 
 Keras = tuple[tuple[NDArray[Any], NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]]
@@ -280,7 +280,7 @@ def test_reuters_rows_get_unit_length(offline: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_importing_the_module_loads_neither_tensorflow_nor_scikit_learn() -> None:
-    folder = Path(data.__file__).parent
+    folder = Path(data.__file__).parents[1]
     code = (
         "import sys, types; package = types.ModuleType('tfcluster'); "
         f"package.__path__ = [{str(folder)!r}]; sys.modules['tfcluster'] = package; "

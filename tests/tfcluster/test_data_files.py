@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from tfcluster import downloads
-from tfcluster.data import Picture, load_data
+from tfcluster.data import downloads
+from tfcluster.data.loading import Picture, load_data
 from tfcluster.errors import InputError
 
 

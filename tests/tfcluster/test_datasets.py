@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfcluster import downloads
-from tfcluster.data import DATASETS, Picture, load_data, load_groups
-from tfcluster.datasets import needs_scaling
+from tfcluster.data import downloads
+from tfcluster.data.datasets import needs_scaling
+from tfcluster.data.loading import DATASETS, Picture, load_data, load_groups
 
 FOLDER = os.environ.get("TFCLUSTER_DATA")
 real = pytest.mark.skipif(not FOLDER, reason="TFCLUSTER_DATA names no folder of data sets")

@@ -13,11 +13,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tests.tfcluster.helpers import TINY, TINY_LAYERWISE, assert_same_bits, blobs
 from tfcluster import DEC, InputError
-from tfcluster.checkpoint import load_arrays, save_arrays
+from tfcluster.config import SGD, DECConfig, EndToEnd
 from tfcluster.errors import TrainingError
 from tfcluster.estimator import EmptyClusterWarning
+from tfcluster.files import load_arrays, save_arrays
 from tfcluster.metrics import accuracy
-from tfcluster.presets import SGD, DECConfig, EndToEnd
 
 CONFIGS = {
     "end to end": TINY,

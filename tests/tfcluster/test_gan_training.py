@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcluster.gan_training import GANTrainer, batch_rows
-from tfcluster.presets import GANConfig
-from tfcluster.training import run_phases
+from tfcluster.clustergan.trainer import GANTrainer, batch_rows
+from tfcluster.config import GANConfig
+from tfcluster.training.phases import run_phases
 
 CONFIG = GANConfig(networks="pendigits", n_noise=2, critic_steps=2, batch_size=8, steps=250)
 SHUFFLED = dataclasses.replace(CONFIG, networks="gene", shuffle=True, epsilon_per_row=True)

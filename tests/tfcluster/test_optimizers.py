@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcluster import presets
-from tfcluster.optimizers import build_optimizer
+from tfcluster.config import SGD, Adam
+from tfcluster.training.optimizers import build_optimizer
 
 
 def trajectory(apply, variables, n_steps):
@@ -20,9 +20,9 @@ def fresh_variables():
 @pytest.mark.parametrize(
     ("config", "keras"),
     [
-        (presets.SGD(0.1, momentum=0.9), lambda: tf.keras.optimizers.SGD(0.1, 0.9)),
-        (presets.SGD(0.1), lambda: tf.keras.optimizers.SGD(0.1)),
-        (presets.Adam(0.01, 0.5, 0.9, 1e-7), lambda: tf.keras.optimizers.Adam(0.01, 0.5, 0.9)),
+        (SGD(0.1, momentum=0.9), lambda: tf.keras.optimizers.SGD(0.1, 0.9)),
+        (SGD(0.1), lambda: tf.keras.optimizers.SGD(0.1)),
+        (Adam(0.01, 0.5, 0.9, 1e-7), lambda: tf.keras.optimizers.Adam(0.01, 0.5, 0.9)),
     ],
 )
 def test_same_steps_as_keras(config, keras):
@@ -51,7 +51,7 @@ def caffe(config, n_steps):
 
 
 def test_ramp_decay_and_bias_rate_are_caffes():
-    config = presets.SGD(0.1, momentum=0.9, bias_rate=2.0, momentum_ramp=5, decay_every=7)
+    config = SGD(0.1, momentum=0.9, bias_rate=2.0, momentum_ramp=5, decay_every=7)
     variables = fresh_variables()
     got = trajectory(build_optimizer(config, variables).apply, variables, 20)
     for a, b in zip(got, caffe(config, 20), strict=True):
@@ -60,7 +60,7 @@ def test_ramp_decay_and_bias_rate_are_caffes():
 
 def test_reset_forgets_everything():
     variables = fresh_variables()
-    optimizer = build_optimizer(presets.Adam(), variables)
+    optimizer = build_optimizer(Adam(), variables)
     first = trajectory(optimizer.apply, variables, 3)
     for v in variables:
         v.assign(tf.ones_like(v))

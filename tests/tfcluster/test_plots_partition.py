@@ -14,8 +14,8 @@ from rich.console import Console
 
 from tests.tfcluster.test_plots import colours, labels_at_left
 from tfcluster import plots
+from tfcluster.cli.tables import print_partition
 from tfcluster.errors import InputError
-from tfcluster.tables import print_partition
 
 BY_HAND = np.array([[3, 0, 1], [0, 2, 0]])
 

@@ -3,8 +3,7 @@ import json
 
 import pytest
 
-from tfcluster.errors import InputError
-from tfcluster.presets import (
+from tfcluster.config import (
     DEC_PRESETS,
     SGD,
     Adam,
@@ -16,6 +15,7 @@ from tfcluster.presets import (
     override,
     to_dict,
 )
+from tfcluster.errors import InputError
 
 
 @pytest.mark.parametrize("name", DEC_PRESETS)

@@ -5,7 +5,7 @@ import signal
 import pytest
 from rich.console import Console
 
-from tfcluster.progress import TrainingProgress
+from tfcluster.training.progress import TrainingProgress
 
 
 def record(step, **more):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tfcluster.data import DATASETS
-from tfcluster.presets import GAN_PRESETS
-from tfcluster.published import (
+from tfcluster.cli.published import (
     BEST_OF_FIVE,
     CLUSTERGAN,
     DEC,
@@ -14,6 +12,8 @@ from tfcluster.published import (
     clustergan_lines,
     dec_lines,
 )
+from tfcluster.config import GAN_PRESETS
+from tfcluster.data.loading import DATASETS
 
 AUTHORS = sorted(set(GAN_PRESETS) - {"digits", "synthetic", "gene"})  # the others are ours
 SCORES = ("purity", "nmi", "ari")

@@ -7,11 +7,11 @@ import pytest
 import tensorflow as tf
 
 from tfcluster import target_distribution
-from tfcluster.autoencoder import batch_order
+from tfcluster.config import SGD, DECConfig, EndToEnd
+from tfcluster.dec.autoencoder import batch_order
+from tfcluster.dec.self_training import DECTrainer, clustering_loss
 from tfcluster.layers import soft_assignment
-from tfcluster.presets import SGD, DECConfig, EndToEnd
-from tfcluster.self_training import DECTrainer, clustering_loss
-from tfcluster.training import derived_seed
+from tfcluster.training.loop import derived_seed
 
 ALPHAS = [1.0, 3.0]
 CONFIG = DECConfig(

@@ -1,6 +1,6 @@
 import pytest
 
-from tfcluster.shelf import Shelf
+from tfcluster.training.trainer_pool import Shelf
 
 
 def test_the_same_is_lent_again_but_never_twice_at_a_time():

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from tfcluster import synthetic
-from tfcluster.data import load_data, make_synthetic
+from tfcluster.data import synthetic
+from tfcluster.data.loading import load_data, make_synthetic
 from tfcluster.errors import InputError
 
 

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from tfcluster import published
-from tfcluster.tables import print_scores
+from tfcluster.cli import published
+from tfcluster.cli.tables import print_scores
 
 SCORES = {
     "accuracy": 0.1234, "nmi": 0.2345, "ari": -0.3456, "purity": 0.4567, "silhouette": 0.5678,

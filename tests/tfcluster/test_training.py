@@ -4,10 +4,12 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcluster import presets, training
+from tfcluster.config import SGD
 from tfcluster.errors import TrainingError
-from tfcluster.optimizers import build_optimizer
-from tfcluster.training import BatchOrder, Forward, Phase, TrainingLoop, run_phases
+from tfcluster.training import loop as training
+from tfcluster.training.loop import BatchOrder, Forward, TrainingLoop
+from tfcluster.training.optimizers import build_optimizer
+from tfcluster.training.phases import Phase, run_phases
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 200))
@@ -34,7 +36,7 @@ def linear_loop(x, monkeypatch=None, branch_weights=None):
     if branch_weights is not None:
         monkeypatch.setattr(training, "_BRANCH_WEIGHTS", branch_weights)
     w = tf.Variable(tf.ones((x.shape[1], 1)))
-    optimizer = build_optimizer(presets.SGD(0.1, momentum=0.9), [w])
+    optimizer = build_optimizer(SGD(0.1, momentum=0.9), [w])
 
     def row_loss(rows, target, *, seed):
         del seed

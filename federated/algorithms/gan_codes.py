@@ -1,0 +1,102 @@
+"""Decoding ClusterGAN's codes without moving rows: embedding and labellings for federated rounds.
+
+Networks that normalise over their batch are applied as the estimator does, each client's rows in
+order, generated ones filling the last batch. So weights are the generator's, then the encoder's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from federated.algorithms.evaluation import Labels
+from federated.algorithms.kmeans import Embed, Embedding, squared_distances
+from federated.core.algorithm import assign
+from tfcluster.clustergan.inference import Inference, recovered
+from tfcluster.clustergan.networks import build_networks
+from tfcluster.config import GANConfig, register
+
+
+@register
+@dataclass(frozen=True)
+class GANCodes:
+    """Rows as (z_n, softmax z_c), or the latter alone where training does not recover z_n.
+
+    Attributes:
+      n_clusters: Length of z_c.
+      config: The protocol.
+    """
+
+    n_clusters: int
+    config: GANConfig
+
+    def make_embed(self, n_features: int) -> Embed:
+        """Generator and encoder."""
+        codes = _make_codes(n_features, self.n_clusters, self.config)
+
+        def embed(weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+            return tf.cast(recovered(codes(weights, x), self.config), tf.float64)
+
+        return embed
+
+
+@register
+@dataclass(frozen=True)
+class GANArgmax:
+    """The largest entry of z_c.
+
+    Attributes:
+      n_clusters: Length of z_c.
+      config: The protocol.
+    """
+
+    n_clusters: int
+    config: GANConfig
+
+    def make_labels(self, n_features: int) -> Labels:
+        """Generator and encoder."""
+        codes = _make_codes(n_features, self.n_clusters, self.config)
+
+        def labels(weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+            return tf.argmax(codes(weights, x)[:, self.config.n_noise :], axis=1)
+
+        return labels
+
+
+@register
+@dataclass(frozen=True)
+class NearestCenter:
+    """The nearest of given centres. Weights are the embedding's, then the centres.
+
+    Attributes:
+      embedding: How rows are embedded.
+      n_clusters: Number of centres.
+    """
+
+    embedding: Embedding
+    n_clusters: int
+
+    def make_labels(self, n_features: int) -> Labels:
+        """What embeds."""
+        embed = self.embedding.make_embed(n_features)
+
+        def labels(weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+            *own, centers = weights
+            centers = tf.ensure_shape(tf.cast(centers, tf.float64), (self.n_clusters, None))
+            return tf.argmin(squared_distances(embed(own, x), centers), axis=1)
+
+        return labels
+
+
+def _make_codes(n_features: int, n_clusters: int, config: GANConfig) -> Embed:
+    networks = build_networks(n_features, n_clusters, config)
+    variables = [*networks.generator.trainable_variables, *networks.encoder.trainable_variables]
+    inference = Inference(networks, n_clusters, config)
+
+    def codes(weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+        assign(variables, weights)
+        return inference.codes(x)
+
+    return codes

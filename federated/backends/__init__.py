@@ -1,0 +1,1 @@
+"""What carries rounds: the local loop, Flower and TensorFlow Federated."""

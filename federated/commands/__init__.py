@@ -1,1 +1,0 @@
-"""What `tfcluster federate` does."""

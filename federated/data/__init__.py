@@ -1,0 +1,1 @@
+"""Who has which samples: partitions, folders of files, and the clients' store."""

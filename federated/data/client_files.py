@@ -1,0 +1,67 @@
+"""Clients from a user's folder, a data file each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tfcluster.data.files import read_file
+from tfcluster.data.loading import Dataset, load_data
+from tfcluster.errors import InputError
+from tfcluster.metrics import encode_labels
+
+
+def load_folder(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], list[Dataset]]:
+    """Loads clients from a folder with a .npz, .npy or .csv file for each, as `load_data` does.
+
+    Args:
+      path: The folder; hidden files in it are ignored.
+
+    Returns:
+      The names of the clients (of the files, without suffix), sorted by file, and their rows.
+      Labels that are not whole numbers are numbered over all files together.
+
+    Raises:
+      InputError: There is no such folder or no file in it, a file cannot be read, two have one
+        name, or clients differ in their features, their pictures or in having labels.
+    """
+    folder = Path(path).expanduser().absolute()
+    if not folder.is_dir():
+        raise InputError(f"Looked for a folder with a file per client and found none at {folder}.")
+    files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    names = tuple(file.stem for file in files)
+    if not len(set(names)) == len(names) > 0:
+        raise InputError(
+            f"{folder} must hold a data file per client, all of different names without the "
+            f"suffix. Received: {', '.join(file.name for file in files) or 'none'}."
+        )
+    datasets = [load_data(file) for file in files]
+    first, *others = map(_kind, datasets)
+    for file, kind in zip(files[1:], others, strict=True):
+        if kind != first:
+            raise InputError(
+                f"The clients of {folder} must be alike. Received {first} in {files[0].name}, "
+                f"{kind} in {file.name}."
+            )
+    return names, datasets if datasets[0].y is None else _with_common_labels(files, datasets)
+
+
+def _kind(data: Dataset) -> str:
+    """What all clients have alike."""
+    drawn = f" drawn as {data.picture.kind} {data.picture.shape}" if data.picture else ""
+    return f"{data.X.shape[1]} features{drawn} with{'out' if data.y is None else ''} labels"
+
+
+def _with_common_labels(files: Sequence[Path], datasets: Sequence[Dataset]) -> list[Dataset]:
+    """Numbers text over all files: `load_data` sees one, where 0 may be another class."""
+    labels = np.concatenate([read_file(file).y for file in files])
+    with contextlib.suppress(ValueError):
+        if np.array_equal(labels.astype(np.float64), np.concatenate([d.y for d in datasets])):
+            return list(datasets)
+    codes = encode_labels(labels)[1]
+    parts = np.split(codes, np.cumsum([len(data.X) for data in datasets])[:-1])
+    return [data._replace(y=part) for data, part in zip(datasets, parts, strict=True)]

@@ -1,0 +1,1 @@
+"""Sequences of rounds that make up a whole run."""

@@ -1,0 +1,1 @@
+"""The command `tfcluster`: one module a command; `run` holds what they share."""

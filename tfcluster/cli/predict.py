@@ -1,0 +1,52 @@
+"""`tfcluster predict`: labels for new rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tfcluster.cli.run_folder import RunFolder, label_table
+from tfcluster.clustergan.estimator import ClusterGAN
+from tfcluster.data.loading import load_data
+from tfcluster.dec.estimator import DEC
+from tfcluster.errors import InputError
+from tfcluster.files import load_arrays
+from tfcluster.scaling import Standardizer
+
+
+def predict_file(run: Path, file: str) -> str:
+    """Labels the rows of a file with a finished run's model.
+
+    Args:
+      run: Folder that `tfcluster train` wrote.
+      file: What `load_data` takes.
+
+    Returns:
+      CSV text: row, label, and how sure the model is: q of the label (DEC), or the largest entry
+      of z_c (ClusterGAN).
+
+    Raises:
+      InputError: If the run is not finished, or the rows are not like those it was trained on.
+    """
+    folder = RunFolder.open(run)
+    model = folder.path / "model.npz"
+    if not model.exists():
+        raise InputError(
+            f"{run} is not finished, or compares numbers of clusters. Finish it by --resume, or "
+            "train one number of clusters."
+        )
+    scaling = folder.path / "scaling.npz"  # of clients, who scaled their rows by common numbers
+    X = load_data(file, standardize=not scaling.exists()).X
+    X = Standardizer.load(scaling)(X) if scaling.exists() else X
+    labels, confidence = _labelled(model, X)
+    return label_table(zip(range(len(X)), labels.tolist(), confidence.tolist(), strict=True))
+
+
+def _labelled(model: Path, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if load_arrays(model)[1].get("estimator") == ClusterGAN.kind:
+        gan = ClusterGAN.load(model)
+        z_c = gan.transform(X)[:, gan.config_.n_noise :]
+        return gan.predict(X), z_c.max(axis=1)
+    q = DEC.load(model).soft_assign(X)
+    return q.argmax(axis=1), q.max(axis=1)

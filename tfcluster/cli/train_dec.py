@@ -1,0 +1,214 @@
+"""`tfcluster train dec`: from a data set's name to a folder of results."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from tfcluster import metrics, plots
+from tfcluster.cli import published
+from tfcluster.cli.run import (
+    MethodScores,
+    RunOptions,
+    asked,
+    logged,
+    numbers_of_clusters,
+    open_folder,
+    settled,
+    subfolder,
+    told_how_to_resume,
+)
+from tfcluster.cli.run_folder import RunFolder
+from tfcluster.cli.tables import print_cluster_numbers, print_clusters, print_scores
+from tfcluster.config import DECConfig, dec_config, override
+from tfcluster.data.loading import Dataset, load_data
+from tfcluster.dec.autoencoder import Pretrained, pretrained_weights
+from tfcluster.dec.estimator import DEC
+from tfcluster.dec.self_training import fit_kmeans
+from tfcluster.runtime import provenance, set_threads
+from tfcluster.training.progress import TrainingProgress
+from tfcluster.validation import check_matrix, check_n_clusters
+
+
+@dataclasses.dataclass(frozen=True)
+class DECOptions(RunOptions):
+    """What a run of DEC was asked for.
+
+    Attributes:
+      pretrained: DEC-keras' `ae_weights.h5`, to start from.
+    """
+
+    pretrained: str | None = None
+
+    def config(self) -> DECConfig:
+        """The configuration, the data set's own form of the protocol where there is one."""
+        config: DECConfig = override(dec_config(self.preset, self.dataset), self.overrides)
+        return config
+
+
+def train_dec(
+    options: DECOptions,
+    out: Path,
+    *,
+    resume: bool,
+    checkpoint_seconds: float,
+    console: Console,
+) -> None:
+    """Trains DEC, writes the run's folder and prints the comparison.
+
+    Everything is checked before anything is written.
+
+    Args:
+      options: What to train; must be the same again for `resume`.
+      out: The run's folder.
+      resume: Whether to go on with the run that is there.
+      checkpoint_seconds: Least time between two checkpoints.
+      console: Where progress and tables go.
+
+    Raises:
+      InputError: If an option, the data or the folder does not fit.
+      TrainingError: If the loss stops being finite.
+    """
+    options = settled(options, out, resume)
+    config = options.config()
+    data = load_data(options.dataset)
+    numbers = numbers_of_clusters(options, data.y)
+    check_n_clusters(numbers[0])
+    check_matrix(DEC(), data.X, min_rows=numbers[-1], reset=True)
+    if options.pretrained is not None:
+        pretrained_weights(options.pretrained, data.X.shape[1], config)
+    run = open_folder("dec", options, config, out, resume)
+    set_threads(options.threads)
+    task = _Task(options, config, data, checkpoint_seconds, console)
+    with told_how_to_resume(out, console):
+        if len(numbers) == 1:
+            _train_one(task, numbers[0], run)
+        else:
+            _train_range(task, numbers, run)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """A run that was checked and may begin."""
+
+    options: DECOptions
+    config: DECConfig
+    data: Dataset
+    checkpoint_seconds: float
+    console: Console
+
+    def estimator(self, n_clusters: int) -> DEC:
+        return DEC(n_clusters, preset=self.config, random_state=self.options.seed)
+
+
+def _train_one(task: _Task, n_clusters: int, run: RunFolder) -> None:
+    dec, scores = _fit(task, n_clusters, run, task.options.pretrained)
+    print_clusters(task.console, dec.soft_assign(task.data.X), task.data.y)
+    print_scores(task.console, scores, _published(task, n_clusters))
+
+
+def _published(task: _Task, n_clusters: int) -> Mapping[str, Mapping[str, float]]:
+    """The published lines, if this run is of their kind."""
+    data, options = task.data, task.options
+    is_same = not options.overrides and data.y is not None and n_clusters == len(np.unique(data.y))
+    return published.dec_lines(options.preset, options.dataset) if is_same else {}
+
+
+def _train_range(task: _Task, numbers: range, run: RunFolder) -> None:
+    """One pretraining, then a run for each number of clusters, compared without labels."""
+    pretrained = task.options.pretrained or _pretrain(task, numbers[0], run)
+    table = []
+    for n_clusters in numbers:
+        task.console.print(f"{n_clusters} clusters")
+        folder = subfolder(run, f"{n_clusters}_clusters", n_clusters=str(n_clusters))
+        _, scores = _fit(task, n_clusters, folder, pretrained)
+        table.append({"n_clusters": n_clusters, **scores["DEC"]})
+    run.write_json("result.json", {**asked(run), "table": table, **provenance()})
+    plots.cluster_numbers(run.path / "cluster_numbers.png", table)
+    print_cluster_numbers(task.console, table)
+
+
+def _pretrain(task: _Task, n_clusters: int, run: RunFolder) -> list[np.ndarray]:
+    with TrainingProgress(task.console) as progress:
+        return task.estimator(n_clusters).pretrain(
+            task.data.X,
+            monitor=logged(run, progress),
+            checkpoint=run.path / "pretrain.npz",
+            checkpoint_seconds=task.checkpoint_seconds,
+        )
+
+
+def _fit(
+    task: _Task, n_clusters: int, run: RunFolder, pretrained: Pretrained | None
+) -> tuple[DEC, MethodScores]:
+    """Fits, scores, and fills a run's folder."""
+    dec = task.estimator(n_clusters)
+    with TrainingProgress(task.console) as progress:
+        dec.fit(
+            task.data.X,
+            monitor=logged(run, progress),
+            checkpoint=run.path / "checkpoint.npz",
+            checkpoint_seconds=task.checkpoint_seconds,
+            pretrained=pretrained,
+        )
+    task.console.print("Scoring and drawing ...")
+    scores = _compare_methods(dec, task)
+    _write_results(dec, task, run, scores)
+    return dec, scores
+
+
+def _compare_methods(dec: DEC, task: _Task) -> MethodScores:
+    """k-means, AE + k-means and DEC, all scored in the input space."""
+    data, restarts = task.data, task.config.kmeans_restarts
+    start = time.perf_counter()
+    kmeans = fit_kmeans(data.X, len(dec.cluster_centers_), restarts, task.options.seed)
+    kmeans_seconds = time.perf_counter() - start
+    autoencoder_seconds = next(
+        record["seconds"] for record in dec.history_ if record["phase"] == "centroids"
+    )
+    results = {
+        "k-means": (kmeans.labels_, kmeans_seconds),
+        "AE + k-means": (dec.initial_labels_, autoencoder_seconds),
+        "DEC": (dec.labels_, dec.history_[-1]["seconds"]),
+    }
+    scores = {
+        name: {**metrics.score(data.X, labels, data.y), "seconds": round(seconds, 1)}
+        for name, (labels, seconds) in results.items()
+    }
+    scores["DEC"] |= metrics.score_embedding(dec.transform(data.X), dec.labels_)
+    if dec.has_decoder_:
+        reconstructed = dec.predict(dec.reconstruct(data.X))
+        scores["DEC"]["cycle_accuracy"] = metrics.cycle_accuracy(dec.labels_, reconstructed)
+    return scores
+
+
+def _write_results(dec: DEC, task: _Task, run: RunFolder, scores: MethodScores) -> None:
+    q = dec.soft_assign(task.data.X)
+    dec.save(run.path / "model.npz")
+    run.write_labels(dec.labels_, q.max(axis=1))
+    run.write_history(dec.history_)
+    _draw(dec, task, run.path, q)
+    result = {
+        **asked(run),
+        "n_clusters": len(dec.cluster_centers_),
+        "n_rows": len(q),
+        "steps": dec.n_iter_,
+    }
+    run.write_json("result.json", {**result, "scores": scores, **provenance()})
+
+
+def _draw(dec: DEC, task: _Task, folder: Path, q: np.ndarray) -> None:
+    data = task.data
+    embedding = dec.transform(data.X)
+    plots.embedding(
+        folder / "embedding.png", embedding, dec.labels_, centers=dec.cluster_centers_, y=data.y
+    )
+    plots.curves(folder / "curves.png", dec.history_, tol=task.config.tol)
+    plots.top_confidence(folder / "top_confidence.png", data.X, q, data.picture)
+    if data.y is not None:
+        plots.confusion(folder / "confusion.png", data.y, dec.labels_)

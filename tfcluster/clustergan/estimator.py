@@ -1,0 +1,381 @@
+"""ClusterGAN as a scikit-learn estimator.
+
+Mukherjee, Asnani, Lin, Kannan: ClusterGAN: Latent Space Clustering in Generative Adversarial
+Networks, AAAI 2019. Matches sudiptodip15/ClusterGAN.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+from sklearn.cluster import KMeans
+from sklearn.utils.validation import check_is_fitted
+
+from tfcluster import metrics
+from tfcluster.clustergan.adversarial import sample_latent
+from tfcluster.clustergan.inference import recovered
+from tfcluster.clustergan.networks import Networks, build_networks, check_width
+from tfcluster.clustergan.trainer import GANTrainer, Probe
+from tfcluster.config import GANConfig, gan_config
+from tfcluster.dec.self_training import fit_kmeans
+from tfcluster.errors import InputError, unknown_name
+from tfcluster.estimator import DeepClusterer, digest, numbered, unnumbered
+from tfcluster.files import Arrays
+from tfcluster.training.phases import Monitor, Record, run_phases
+from tfcluster.training.trainer_pool import Shelf
+from tfcluster.validation import check_matrix, check_seed
+
+Decoder = Literal["kmeans", "argmax", "backpropagation"]
+DECODERS = ("kmeans", "argmax", "backpropagation")
+
+_TRAINERS = Shelf(GANTrainer)
+_IMAGE_WIDTH = 784
+
+
+class ClusterGAN(DeepClusterer):
+    """ClusterGAN, as a scikit-learn estimator.
+
+    A generator makes rows from codes (z_n, z_c), noise and a one-hot cluster; an encoder learns to
+    find a generated row's code. Clusters of real rows are k-means clusters of their codes.
+
+    Where the networks normalise over their batch (`"pendigits"`, `"image"`), a row's code depends
+    on the rows it comes with: rows are taken in order, in batches as in training, and generated
+    rows, always the same ones, fill the last batch. The same matrix gives the same labels; another
+    order of rows may not.
+
+    Args:
+      n_clusters: Number of clusters, at least 2.
+      preset: The protocol: the name of a data set the authors used (see
+        `tfcluster.config.presets.GAN_PRESETS`); `"gene"`, for rows of any width and range; or a
+        `GANConfig`.
+      random_state: Seed. The same seed on the same machine with the same thread setting gives
+        the same bits.
+
+    Attributes:
+      labels_: `(rows,)` labels of the rows of `fit`, equal to `predict` on them.
+      cluster_centers_: `(n_clusters, code)` k-means centres among the codes, numbered as z_c where
+        they agree.
+      history_: Records of training: `loss` of generator and encoder, `critic_loss`; see
+        `tfcluster.training.loop.Record`.
+      config_: The configuration the preset named.
+    """
+
+    kind = "ClusterGAN"
+
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        preset: str | GANConfig = "gene",
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.preset = preset
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        monitor: Monitor | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_seconds: float = 180.0,
+        probe: Probe | None = None,
+        probe_every: int = 10_000,
+    ) -> ClusterGAN:
+        """Learns clusters.
+
+        Args:
+          X: `(rows, features)` finite numbers; in [0, 1] for networks with a sigmoid output.
+          y: Never used.
+          monitor: Called with every record of training; what it raises stops the run.
+          checkpoint: A file to keep progress in. If it is there, the run goes on from it and ends
+            with the weights of an uninterrupted one; `random_state` must be a whole number.
+          checkpoint_seconds: Least time between two checkpoints.
+          probe: Called every so many steps with a function from rows to codes; what it returns
+            joins the record, as the purity of other rows' clusters. It changes no weight.
+          probe_every: Steps between two probes; there is one at the end too.
+
+        Returns:
+          The estimator.
+
+        Raises:
+          InputError: If X, a parameter or a file does not fit.
+          TrainingError: If a loss stops being finite.
+        """
+        del y
+        config = gan_config(self.preset)
+        X, seen = self._checked(X)
+        check_rows(X, config)
+        seed = check_seed(self.random_state)
+        with _TRAINERS.borrow(X.shape[1], int(self.n_clusters), config) as trainer:
+            trainer.reset(seed)
+            identity = {"random_state": seed, "data": digest(X)}
+            keeper = self._keeper(checkpoint, checkpoint_seconds, trainer, identity)
+            phases = trainer.phases(tf.constant(X), seed, probe, max(1, int(probe_every)))
+            history = run_phases(phases, monitor=monitor, checkpoint=keeper)
+            codes = trainer.inference.encode(X)
+            self._weights = [network.get_weights() for network in trainer.networks]
+        self._adopt_features(seen)
+        self.config_, self.history_ = config, history
+        self.cluster_centers_ = self._centers_of(codes)
+        self.labels_ = self._nearest_center(codes)
+        return self
+
+    @property
+    def n_iter_(self) -> int:
+        """Steps of generator and encoder."""
+        check_is_fitted(self)
+        return max((record["step"] for record in self.history_), default=0)
+
+    def predict(self, X: Any, decoder: Decoder = "kmeans") -> np.ndarray:
+        """Labels of rows, new ones too: `(rows, features)` to `(rows,)`.
+
+        Args:
+          X: Rows; see the class on the part their order plays.
+          decoder: `"kmeans"`, the centre nearest to a row's code, as the original; `"argmax"`, the
+            largest entry of its z_c; or `"backpropagation"`, the cluster that can generate the
+            nearest row, which needs no encoder and a hundred times as long.
+
+        Raises:
+          InputError: If X does not fit or there is no such decoder.
+        """
+        if decoder not in DECODERS:
+            raise unknown_name("decoder", decoder, DECODERS)
+        if decoder == "backpropagation":
+            X = self._matrix(X)
+            with self._fitted_trainer() as trainer:
+                return trainer.inference.recover(X)
+        codes = self.transform(X)
+        if decoder == "argmax":
+            return np.argmax(codes[:, self.config_.n_noise :], axis=1)
+        return self._nearest_center(codes)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """The latent codes: `(rows, features)` to `(rows, n_noise + n_clusters)`.
+
+        A code is z_n, then the softmax of z_c.
+        """
+        X = self._matrix(X)
+        with self._fitted_trainer() as trainer:
+            return trainer.inference.encode(X)
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """Rows encoded and generated again: `(rows, features)` to the same."""
+        codes = self.transform(X)
+        with self._fitted_trainer() as trainer:
+            return trainer.inference.generate(codes)
+
+    def sample(self, n: int, cluster: int | None = None, *, seed: int = 0) -> np.ndarray:
+        """Generates rows.
+
+        Args:
+          n: Number of rows.
+          cluster: z_c of all of them; drawn uniformly when left out. As many rows of every other
+            cluster are generated along with them, since the generator normalises over its batch.
+          seed: Of z_n and of what else is drawn.
+
+        Returns:
+          `(n, features)`.
+
+        Raises:
+          InputError: If `n` is no positive whole number or there is no such cluster.
+        """
+        if not isinstance(n, (int, np.integer)) or n < 1:
+            raise InputError(f"`n` must be a positive whole number. Received: n={n!r}.")
+        if cluster is None:
+            return self._generate(self._draw(n, seed))
+        self._check_cluster(cluster)
+        k = len(self.cluster_centers_)
+        z = self._draw(n * k, seed)
+        z[:, self.config_.n_noise :] = np.tile(np.eye(k), (n, 1))
+        return self._generate(z)[cluster::k]
+
+    def interpolate(self, a: int, b: int, n: int = 10, *, seed: int = 0) -> np.ndarray:
+        """Generates rows on the way from one cluster to another, z_n staying what it is.
+
+        Args:
+          a: Cluster of the first row.
+          b: Cluster of the last row.
+          n: Number of rows, at least 2.
+          seed: Of z_n.
+
+        Returns:
+          `(n, features)`.
+
+        Raises:
+          InputError: If there is no such cluster or `n` is below 2.
+        """
+        if not isinstance(n, (int, np.integer)) or n < 2:
+            raise InputError(f"`n` must be a whole number of at least 2. Received: n={n!r}.")
+        self._check_cluster(a)
+        self._check_cluster(b)
+        clusters = np.eye(len(self.cluster_centers_), dtype=np.float32)
+        share = np.linspace(0, 1, n, dtype=np.float32)[:, np.newaxis]
+        z = np.repeat(self._draw(1, seed), n, axis=0)
+        z[:, self.config_.n_noise :] = (1 - share) * clusters[a] + share * clusters[b]
+        return self._generate(z)
+
+    @property
+    def networks_(self) -> Networks:
+        """Generator, critic and encoder as Keras models with a copy of the weights.
+
+        Called on rows they normalise over those rows; see the class.
+        """
+        check_is_fitted(self)
+        k = len(self.cluster_centers_)
+        networks = build_networks(self.n_features_in_, k, self.config_)
+        for network, weights in zip(networks, self._weights, strict=True):
+            network.set_weights(weights)
+        return networks
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.config_.n_noise + len(self.cluster_centers_))
+
+    def _matrix(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        X = check_matrix(self, X)
+        check_range(X, self.config_)
+        return X
+
+    @contextlib.contextmanager
+    def _fitted_trainer(self) -> Iterator[GANTrainer]:
+        k = len(self.cluster_centers_)
+        with _TRAINERS.borrow(self.n_features_in_, k, self.config_) as trainer:
+            for network, weights in zip(trainer.networks, self._weights, strict=True):
+                network.set_weights(weights)
+            yield trainer
+
+    def _generate(self, z: np.ndarray) -> np.ndarray:
+        with self._fitted_trainer() as trainer:
+            return trainer.inference.generate(z)
+
+    def _draw(self, n: int, seed: int) -> np.ndarray:
+        check_is_fitted(self)
+        k = len(self.cluster_centers_)
+        z: np.ndarray = sample_latent(n, k, self.config_, tf.constant([seed, 1])).numpy()
+        return z
+
+    def _check_cluster(self, cluster: Any) -> None:
+        check_is_fitted(self)
+        k = len(self.cluster_centers_)
+        if not isinstance(cluster, (int, np.integer)) or not 0 <= cluster < k:
+            raise InputError(f"Clusters are numbered 0 to {k - 1}. Received: {cluster!r}.")
+
+    def _centers_of(self, codes: np.ndarray) -> np.ndarray:
+        """k-means centres, numbered as the largest entry of z_c where the two agree."""
+        k = int(self.n_clusters)
+        found = cluster_codes(codes, k, self.config_)
+        number = metrics.best_map(codes[:, self.config_.n_noise :].argmax(axis=1), found.labels_)
+        free = iter(sorted(set(range(k)) - set(number.values())))
+        order = [number[c] if c in number else next(free) for c in range(k)]
+        centers = np.empty_like(found.cluster_centers_)
+        centers[order] = found.cluster_centers_
+        return centers
+
+    def _nearest_center(self, codes: np.ndarray) -> np.ndarray:
+        part = recovered(codes, self.config_)
+        distances = [np.square(part - center).sum(axis=1) for center in self.cluster_centers_]
+        return np.argmin(distances, axis=0)
+
+    @classmethod
+    def from_weights(
+        cls,
+        weights: Sequence[Sequence[np.ndarray]],
+        centers: np.ndarray,
+        config: GANConfig,
+        *,
+        random_state: int | None = None,
+        history: Sequence[Record] = (),
+    ) -> ClusterGAN:
+        """The estimator of weights that were trained elsewhere, as over clients.
+
+        Args:
+          weights: Of generator, critic and encoder, in the order data pass through them.
+          centers: `(n_clusters, code)`, as `cluster_centers_`.
+          config: The protocol.
+          random_state: Seed of the run.
+          history: Records of training.
+
+        Returns:
+          The estimator, ready to predict; it has no `labels_`.
+
+        Raises:
+          InputError: If the weights are not those of the networks.
+        """
+        lists = [list(map(np.asarray, part)) for part in weights]
+        n_features = _n_features(lists[0], config)
+        expected = [
+            [tuple(variable.shape) for variable in network.weights]
+            for network in build_networks(n_features, len(centers), config)
+        ]
+        received = [[weight.shape for weight in part] for part in lists]
+        if received != expected:
+            raise InputError(f"Weights must have the shapes {expected}. Received: {received}.")
+        made = cls(len(centers), preset=config, random_state=random_state)
+        made.config_, made.history_ = config, list(history)
+        made._weights, made.n_features_in_ = lists, n_features
+        made.cluster_centers_ = np.asarray(centers)
+        return made
+
+    def _saved_arrays(self) -> Arrays:
+        arrays = {"cluster_centers_": self.cluster_centers_}
+        if hasattr(self, "labels_"):
+            arrays["labels_"] = self.labels_
+        for name, weights in zip(Networks._fields, self._weights, strict=True):
+            arrays |= numbered(name, weights)
+        return arrays
+
+    def _restore(self, arrays: Arrays, meta: Any) -> None:
+        del meta
+        self.cluster_centers_ = arrays["cluster_centers_"]
+        if "labels_" in arrays:
+            self.labels_ = arrays["labels_"]
+        self._weights = [unnumbered(name, arrays) for name in Networks._fields]
+        self.n_features_in_ = _n_features(self._weights[0], self.config_)
+
+
+def cluster_codes(codes: np.ndarray, n_clusters: int, config: GANConfig) -> KMeans:
+    """k-means as the original's evaluation runs it: ten starts, seed 0.
+
+    Args:
+      codes: `(rows, n_noise + clusters)`, as `transform` gives them.
+      n_clusters: Number of centres.
+      config: Without `beta_n` only the softmax of z_c is looked at.
+    """
+    return fit_kmeans(recovered(codes, config), n_clusters, restarts=10, seed=0)
+
+
+def _n_features(generator: list[np.ndarray], config: GANConfig) -> int:
+    """Width of a row: the generator's last bias, but images are made by convolutions."""
+    return _IMAGE_WIDTH if config.networks == "image" else int(generator[-1].shape[0])
+
+
+def check_rows(X: np.ndarray, config: GANConfig) -> None:
+    """Raises `InputError` unless ClusterGAN can be trained on `X`, `(rows, features)`."""
+    if len(X) < config.batch_size:
+        raise InputError(
+            f"n_samples={len(X)} should be >= batch_size={config.batch_size}. Give more rows or "
+            "set a smaller batch_size."
+        )
+    check_width(X.shape[1], config)
+    check_range(X, config)
+
+
+def check_range(X: np.ndarray, config: GANConfig) -> None:
+    """Raises `InputError` unless a generator of this kind can make rows like `X`."""
+    if config.networks == "gene":
+        return
+    low, high = X.min(), X.max()
+    if low < 0 or high > 1:
+        raise InputError(
+            f'The generator of networks="{config.networks}" ends in a sigmoid, so features must '
+            f'be in [0, 1]. Received: {low:g} to {high:g}. Scale them, or use the preset "gene".'
+        )

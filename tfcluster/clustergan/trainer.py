@@ -1,0 +1,269 @@
+"""Training ClusterGAN: batches gathered and latent rows drawn on the device.
+
+An iteration is `critic_steps` steps of the critic, each on a fresh batch with fresh latent rows,
+then one step of generator and encoder. Everything drawn is a function of the run's seed and the
+iteration's number, so that a run can be entered anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfcluster.clustergan.adversarial import critic_step_on, generate, generator_step, sample_latent
+from tfcluster.clustergan.inference import Inference
+from tfcluster.clustergan.networks import Networks, build_networks
+from tfcluster.config import Adam, GANConfig
+from tfcluster.files import Arrays
+from tfcluster.training.loop import STEPS_PER_CALL
+from tfcluster.training.optimizers import Optimizer, build_optimizer
+from tfcluster.training.phases import Phase, Record
+
+Probe = Callable[[Callable[[np.ndarray], np.ndarray]], Mapping[str, float]]
+"""Given `Inference.encode` with the weights as they are by then, returns numbers for the record."""
+
+MakeOptimizer = Callable[[Adam, Sequence[tf.Variable]], Optimizer]
+"""As `optimizers.build_optimizer`."""
+
+Step = Callable[..., tf.Tensor]
+"""Takes a step, or several, and returns the loss."""
+
+_IMAGE_STEPS_PER_CALL = 10
+
+
+def batch_rows(
+    first: tf.Tensor, n_rows: tf.Tensor, config: GANConfig, seed: tf.Tensor
+) -> tf.Tensor:
+    """Which rows make up a batch.
+
+    Args:
+      first: Rows used by all batches before this one, int64.
+      n_rows: Rows of the data, int64.
+      config: With `shuffle`, each pass is a permutation of the rows and batches run across the
+        end of a pass, as the original's image loader does; otherwise rows are drawn with
+        replacement.
+      seed: `(2,)` integers; of the whole run with `shuffle`, of this batch otherwise.
+
+    Returns:
+      `(batch_size,)` row numbers, int64.
+    """
+    size = config.batch_size
+    if not config.shuffle:
+        return tf.random.stateless_uniform((size,), seed, maxval=n_rows, dtype=tf.int64)
+    position = first + tf.range(size, dtype=tf.int64)
+    epoch = tf.cast(position // n_rows, tf.int32)
+    seeds = tf.concat([tf.ones((size, 1), tf.int32) * seed, epoch[:, tf.newaxis]], axis=1)
+    # the raw kernel: its Python wrapper pads a seed per row along the wrong axis
+    return tf.raw_ops.RandomIndexShuffle(
+        index=position % n_rows, seed=seeds, max_index=n_rows - 1, rounds=4
+    )
+
+
+class GANTrainer:
+    """The networks of ClusterGAN with their optimisers and compiled iterations.
+
+    Args:
+      n_features: Width of a row.
+      n_clusters: Length of z_c.
+      config: The protocol.
+      make_optimizer: Makes the two optimisers.
+
+    Attributes:
+      networks: Generator, critic, encoder.
+      critic_optimizer: Holds the critic's variables.
+      other_optimizer: Holds the generator's variables, then the encoder's.
+      inference: Applies the networks to rows.
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_clusters: int,
+        config: GANConfig,
+        make_optimizer: MakeOptimizer = build_optimizer,
+    ) -> None:
+        self.config = config
+        self.n_clusters = n_clusters
+        self.networks: Networks = build_networks(n_features, n_clusters, config)
+        generator, critic, encoder = self.networks
+        self.critic_optimizer = make_optimizer(config.optimizer, critic.trainable_variables)
+        self.other_optimizer = make_optimizer(
+            config.optimizer, [*generator.trainable_variables, *encoder.trainable_variables]
+        )
+        self.inference = Inference(self.networks, n_clusters, config)
+        self._loop = tf.function(self.iterate)
+        self._in_loop: tuple[Step, Step] = (self._critic_steps, self._generator_step)
+        if config.networks == "image":
+            # Functions of their own: spread out in a loop's body, sums of the convolutions'
+            # gradients meet a fault of TensorFlow 2.14 (AlreadyExistsError of a `tmp_var`).
+            apart = {"_noinline": True}
+            self._in_loop = (
+                tf.function(self._critic_steps, experimental_attributes=apart),
+                tf.function(self._generator_step, experimental_attributes=apart),
+            )
+        self._fakes = tf.function(self._fake_rows)
+        self._critic = tf.function(self._critic_step)
+        self._generator = tf.function(self._generator_step)
+
+    def reset(self, seed: int) -> None:
+        """Sets the weights fresh networks with this seed would start from."""
+        n_features = self.networks.critic.input_shape[1]
+        fresh = build_networks(n_features, self.n_clusters, self.config, seed)
+        for network, other in zip(self.networks, fresh, strict=True):
+            network.set_weights(other.get_weights())
+
+    def state(self) -> Arrays:
+        """All weights, by name."""
+        return {
+            f"{network.name}/{i}": weight
+            for network in self.networks
+            for i, weight in enumerate(network.get_weights())
+        }
+
+    def set_state(self, state: Arrays) -> None:
+        """Puts back what `state` gave."""
+        for network in self.networks:
+            network.set_weights([state[f"{network.name}/{i}"] for i in range(len(network.weights))])
+
+    def phases(
+        self, x: tf.Tensor, seed: int, probe: Probe | None = None, probe_every: int = 1
+    ) -> list[Phase]:
+        """The one phase of training.
+
+        Args:
+          x: `(rows, n_features)`.
+          seed: Of everything drawn.
+          probe: Looks at the encoder now and then.
+          probe_every: Steps between two looks.
+        """
+        is_image = self.config.networks == "image"
+        chunk = _IMAGE_STEPS_PER_CALL if is_image else STEPS_PER_CALL
+        # Convolutions in a loop inside the graph take longer than one call a step.
+        iterate = self._one_by_one if is_image else self._loop
+
+        def run(start: int) -> Iterator[Record]:
+            step = start
+            while step < self.config.steps:
+                last = min(step + chunk, self.config.steps)
+                if probe:
+                    last = min(last, step + probe_every - step % probe_every)
+                numbers = tf.range(step, last, dtype=tf.int64)
+                critic_losses, losses = iterate(x, tf.constant(seed), numbers)
+                step = last
+                record: Record = {
+                    "phase": "adversarial",
+                    "step": step,
+                    "loss": float(np.mean(losses)),
+                    "critic_loss": float(np.mean(critic_losses)),
+                }
+                if probe and (step % probe_every == 0 or step == self.config.steps):
+                    record |= probe(self.inference.encode)
+                yield record
+
+        optimizers = [self.critic_optimizer, self.other_optimizer]
+        return [Phase("adversarial", self.config.steps, run, optimizers)]
+
+    def iterate(
+        self, x: tf.Tensor, seed: tf.Tensor, numbers: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Takes iterations, inside a graph.
+
+        Args:
+          x: `(rows, n_features)`.
+          seed: Scalar int32.
+          numbers: `(iterations,)` int64, of each iteration; what it draws depends on them.
+
+        Returns:
+          The loss of the critic's last step in each iteration, and of generator and encoder.
+        """
+        critic_steps, others_step = self._in_loop
+        count = tf.shape(numbers)[0]
+        critic_losses = tf.TensorArray(tf.float32, size=count)
+        losses = tf.TensorArray(tf.float32, size=count)
+        for k in tf.range(count):
+            critic_losses = critic_losses.write(k, critic_steps(x, seed, numbers[k]))
+            losses = losses.write(k, others_step(seed, numbers[k]))
+        return critic_losses.stack(), losses.stack()
+
+    def train_critic(self, x: tf.Tensor, seed: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+        """The critic's part of `iterate`; generator and encoder stay as they are."""
+        critic_steps, _ = self._in_loop
+        count = tf.shape(numbers)[0]
+        losses = tf.TensorArray(tf.float32, size=count)
+        for k in tf.range(count):
+            losses = losses.write(k, critic_steps(x, seed, numbers[k]))
+        return losses.stack()
+
+    def train_generator(self, seed: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+        """The part of `iterate` that generator and encoder take; the critic stays as it is."""
+        _, others_step = self._in_loop
+        count = tf.shape(numbers)[0]
+        losses = tf.TensorArray(tf.float32, size=count)
+        for k in tf.range(count):
+            losses = losses.write(k, others_step(seed, numbers[k]))
+        return losses.stack()
+
+    def _critic_steps(self, x: tf.Tensor, seed: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        """The critic's steps of an iteration; the loss before the last of them."""
+        fakes = self._fake_rows(seed, number)
+        for i in range(self.config.critic_steps):
+            loss = self._critic_step(x, fakes, seed, number, tf.constant(i))
+        return loss
+
+    def _one_by_one(
+        self, x: tf.Tensor, seed: tf.Tensor, numbers: tf.Tensor
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        critic_losses, losses = [], []
+        for number in numbers:
+            fakes = self._fakes(seed, number)
+            for i in range(self.config.critic_steps):
+                critic_loss = self._critic(x, fakes, seed, number, tf.constant(i))
+            critic_losses.append(critic_loss)
+            losses.append(self._generator(seed, number))
+        return critic_losses, losses
+
+    def _fake_rows(self, seed: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        """Generated rows for all critic steps: the generator stays what it is until its own."""
+        config = self.config
+        latent = [
+            sample_latent(
+                config.batch_size, self.n_clusters, config, self._seeds(seed, number, i)[1]
+            )
+            for i in range(config.critic_steps)
+        ]
+        fakes = generate(self.networks.generator, tf.concat(latent, axis=0), config.critic_steps)
+        return tf.reshape(fakes, (config.critic_steps, config.batch_size, -1))
+
+    def _critic_step(
+        self, x: tf.Tensor, fakes: tf.Tensor, seed: tf.Tensor, number: tf.Tensor, i: tf.Tensor
+    ) -> tf.Tensor:
+        config = self.config
+        step = number * config.critic_steps + tf.cast(i, tf.int64)
+        order_seed, _, epsilon_seed = self._seeds(seed, number, i)
+        rows = batch_rows(step * config.batch_size, tf.shape(x, tf.int64)[0], config, order_seed)
+        shape = (config.batch_size, 1) if config.epsilon_per_row else ()
+        epsilon = tf.random.stateless_uniform(shape, epsilon_seed)
+        critic, optimizer = self.networks.critic, self.critic_optimizer
+        return critic_step_on(critic, optimizer, tf.gather(x, rows), fakes[i], epsilon, config)
+
+    def _seeds(self, seed: tf.Tensor, number: tf.Tensor, i: tf.Tensor | int) -> list[tf.Tensor]:
+        """Of a critic step's rows, latent rows and epsilon."""
+        step = number * self.config.critic_steps + tf.cast(i, tf.int64)
+        seeds = tf.unstack(tf.random.experimental.stateless_split(_seed_of(seed, step, 1), 3))
+        if self.config.shuffle:
+            seeds[0] = tf.stack([seed, 0])
+        return seeds
+
+    def _generator_step(self, seed: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        config = self.config
+        z = sample_latent(config.batch_size, self.n_clusters, config, _seed_of(seed, number, 2))
+        return generator_step(self.networks, self.other_optimizer, z, config)
+
+
+def _seed_of(seed: tf.Tensor, number: tf.Tensor, stream: int) -> tf.Tensor:
+    """A seed of its own for every step of either stream."""
+    return tf.random.experimental.stateless_fold_in(
+        tf.stack([tf.cast(seed, tf.int64), number]), stream
+    )

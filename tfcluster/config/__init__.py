@@ -1,0 +1,27 @@
+"""Configurations: frozen dataclasses of plain values, and the presets that name them."""
+
+from tfcluster.config.checks import check_types
+from tfcluster.config.clustergan import GANConfig
+from tfcluster.config.dec import DECConfig, EndToEnd, LayerWise
+from tfcluster.config.optimizers import SGD, Adam
+from tfcluster.config.overrides import override
+from tfcluster.config.presets import DEC_PRESETS, GAN_PRESETS, dec_config, gan_config
+from tfcluster.config.serialization import from_dict, register, to_dict
+
+__all__ = [
+    "DEC_PRESETS",
+    "GAN_PRESETS",
+    "SGD",
+    "Adam",
+    "DECConfig",
+    "EndToEnd",
+    "GANConfig",
+    "LayerWise",
+    "check_types",
+    "dec_config",
+    "from_dict",
+    "gan_config",
+    "override",
+    "register",
+    "to_dict",
+]

@@ -1,0 +1,66 @@
+"""Checks that every configuration makes of its fields."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from tfcluster.errors import InputError
+
+
+def require(condition: bool, rule: str, **received: Any) -> None:
+    """Raises `InputError` with the rule and the received values unless the condition holds."""
+    if not condition:
+        values = ", ".join(f"{name}={value!r}" for name, value in received.items())
+        raise InputError(f"{rule} Received: {values}.")
+
+
+_NUMBERS: Mapping[Any, tuple[tuple[type, ...], str]] = types.MappingProxyType(
+    {
+        int: ((int,), "a whole number"),
+        float: ((int, float), "a finite number"),
+        bool: ((bool,), "True or False"),
+    }
+)
+
+
+def check_types(config: Any) -> None:
+    """Raises `InputError` unless every field holds what its annotation says."""
+    for name, kind in typing.get_type_hints(type(config)).items():
+        value, choices = getattr(config, name), typing.get_args(kind)
+        if kind in _NUMBERS:
+            kinds, words = _NUMBERS[kind]
+            holds = type(value) in kinds and math.isfinite(value)
+        elif typing.get_origin(kind) is Literal:
+            holds, words = value in choices, " or ".join(choices)
+        elif all(dataclasses.is_dataclass(choice) for choice in choices or (kind,)):
+            holds = isinstance(value, choices or kind)
+            words = " or ".join(choice.__name__ for choice in choices or (kind,))
+        else:
+            continue
+        require(holds, f"`{name}` must be {words}.", **{name: value})
+
+
+def check_positive(config: Any, *names: str) -> None:
+    """Raises `InputError` unless these fields are positive."""
+    for name in names:
+        value = getattr(config, name)
+        require(value > 0, f"`{name}` must be positive.", **{name: value})
+
+
+def check_not_negative(config: Any, *names: str) -> None:
+    """Raises `InputError` if one of these fields is negative."""
+    for name in names:
+        value = getattr(config, name)
+        require(value >= 0, f"`{name}` must not be negative.", **{name: value})
+
+
+def check_below_one(config: Any, *names: str) -> None:
+    """Raises `InputError` unless these fields are in [0, 1)."""
+    for name in names:
+        value = getattr(config, name)
+        require(0 <= value < 1, f"`{name}` must be in [0, 1).", **{name: value})

@@ -1,0 +1,347 @@
+"""The named data sets: what is known of each, where it is had and how it is scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcluster.data.downloads import (
+    fetch_digits,
+    fetch_fashion_mnist,
+    fetch_mice_protein,
+    fetch_mnist,
+    fetch_pendigits,
+    fetch_reuters10k,
+    fetch_usps,
+)
+from tfcluster.data.files import Picture, Raw
+from tfcluster.data.synthetic import SYNTHETIC_FEATURES, make_synthetic
+from tfcluster.errors import InputError
+
+# ClusterGAN's code joins the ten classes of Fashion-MNIST that look alike into five.
+FASHION5_CLASSES = np.array([0, 1, 2, 0, 2, 3, 2, 3, 4, 3])
+
+
+def _unchanged(X: NDArray[np.float32], _name: str) -> NDArray[np.float32]:
+    return X
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What is known of a named data set, and how it is had.
+
+    Attributes:
+      name: The name `load_data` takes.
+      description: One line.
+      n_rows: Rows of the split "all".
+      n_features: Columns, or None where the file decides.
+      n_classes: Number of distinct labels.
+      source: Publication and page.
+      licence: As stated by the source.
+      n_train: Size of the train split, or None if the set has only "all".
+      validation: Of the train rows, those by which ClusterGAN's authors choose a model; None if
+        they did not use the set, or it has only "all".
+      fit: Of the train rows, those they train on, where there is `validation`: without these rows
+        if the authors hold them out, with them if not.
+      picture: What a picture of a row is.
+      file: The file looked for, or None for a set that needs none.
+      layout: The arrays the file must hold.
+      fetch: What makes or downloads it if there is no file.
+      prepare: Scales float32 rows; takes the rows and the set's name.
+      relabel: New label of each old one.
+    """
+
+    name: str
+    description: str
+    n_rows: int
+    n_features: int | None
+    n_classes: int
+    source: str
+    licence: str
+    n_train: int | None = None
+    # Slices have no hash in Python 3.11.
+    validation: slice | None = field(default=None, hash=False)
+    fit: slice | None = field(default=None, hash=False)
+    picture: Picture | None = None
+    file: str | None = None
+    layout: str = field(default="", repr=False)
+    fetch: Callable[[], Raw] | None = field(default=None, repr=False)
+    prepare: Callable[[NDArray[np.float32], str], NDArray[np.float32]] = field(
+        default=_unchanged, repr=False
+    )
+    relabel: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def splits(self) -> dict[str, slice]:
+        """The splits `load_data` takes for this set, and the rows of each."""
+        splits = splits_of(self.n_train)
+        if self.validation is not None and self.fit is not None:
+            splits |= {"validation": self.validation, "fit": self.fit}
+        return splits
+
+
+def splits_of(n_train: int | None) -> dict[str, slice]:
+    """The splits of rows of which the first n_train are for training, or of all as one."""
+    splits = {"all": slice(None)}
+    if n_train is not None:
+        splits |= {"train": slice(n_train), "test": slice(n_train, None)}
+    return splits
+
+
+def _fetch_synthetic() -> Raw:
+    data = make_synthetic()
+    return Raw(data.X, data.y)
+
+
+# Scaling.
+
+
+def _out_of(top: int) -> Callable[[NDArray[np.float32], str], NDArray[np.float32]]:
+    """Divides by the largest value, having seen that it is the largest."""
+
+    def prepare(X: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+        if X.min() != 0 or X.max() != top:
+            raise InputError(
+                f"The features of {name!r} must run from 0 to {top}, "
+                f"received {X.min():g} to {X.max():g}."
+            )
+        X /= top
+        return X
+
+    return prepare
+
+
+def _in_unit_range(X: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    if not (X.min() >= 0 and X.max() <= 1):
+        raise InputError(
+            f"The features of {name!r} must be in [0, 1], received {X.min():g} to {X.max():g}."
+        )
+    return X
+
+
+def _unit_length(X: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    """Undoes DEC's factor sqrt(2000), if the file has it; a row of zeros stays."""
+    if not X.min() >= 0:
+        raise InputError(f"The features of {name!r} must be tf-idf weights, none below 0.")
+    length = np.linalg.norm(X, axis=1, keepdims=True)
+    X /= np.where(length > 0, length, 1)
+    return X
+
+
+def _standardised(X: NDArray[np.float32], _name: str) -> NDArray[np.float32]:
+    """Missing values to the column's mean, then mean 0 and standard deviation 1."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.preprocessing import StandardScaler
+
+    filled = SimpleImputer(keep_empty_features=True).fit_transform(X.astype(np.float64))
+    scaled: NDArray[np.float64] = StandardScaler().fit_transform(filled)
+    return scaled.astype(np.float32)
+
+
+# The catalogue.
+
+
+_KERAS_LAYOUT = "x_train, y_train, x_test, y_test"
+_IMAGE = Picture("image", (28, 28))
+# TensorFlow 1's input_data, which ClusterGAN's code reads images by, holds out the first rows.
+_IMAGES_VALIDATION, _IMAGES_FIT = slice(5_000), slice(5_000, 60_000)
+_UCI = "https://archive.ics.uci.edu/dataset"
+
+DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
+    {
+        info.name: info
+        for info in (
+            DatasetInfo(
+                name="digits",
+                description="Handwritten digits, 8x8, bundled with scikit-learn",
+                n_rows=1797,
+                n_features=64,
+                n_classes=10,
+                source=f"Alpaydin and Kaynak 1998, {_UCI}/80 (its test set)",
+                licence="CC BY 4.0",
+                picture=Picture("image", (8, 8)),
+                fetch=fetch_digits,
+                prepare=_out_of(16),
+            ),
+            DatasetInfo(
+                name="synthetic",
+                description="Four Gaussians in the plane, bent into 100 dimensions",
+                n_rows=10_000,
+                n_features=SYNTHETIC_FEATURES,
+                n_classes=4,
+                source="made here, after Mukherjee et al. 2019 and Yang et al. 2017",
+                licence="none needed",
+                fetch=_fetch_synthetic,
+            ),
+            DatasetInfo(
+                name="mnist",
+                description="MNIST: handwritten digits, 28x28",
+                n_rows=70_000,
+                n_features=784,
+                n_classes=10,
+                source="LeCun, Cortes and Burges 1998, https://keras.io/api/datasets/mnist",
+                licence="CC BY-SA 3.0, as commonly stated",
+                n_train=60_000,
+                validation=_IMAGES_VALIDATION,
+                fit=_IMAGES_FIT,
+                picture=_IMAGE,
+                file="mnist.npz",
+                layout=f"{_KERAS_LAYOUT}: 60000 and 10000 images (28, 28) from 0 to 255",
+                fetch=fetch_mnist,
+                prepare=_out_of(255),
+            ),
+            *(
+                DatasetInfo(
+                    name=name,
+                    description=description,
+                    n_rows=70_000,
+                    n_features=784,
+                    n_classes=n_classes,
+                    source="Xiao et al. 2017, https://github.com/zalandoresearch/fashion-mnist",
+                    licence="MIT",
+                    n_train=60_000,
+                    validation=_IMAGES_VALIDATION,
+                    fit=_IMAGES_FIT,
+                    picture=_IMAGE,
+                    file="fashion_mnist.npz",
+                    layout=f"{_KERAS_LAYOUT}: 60000 and 10000 images (28, 28) from 0 to 255",
+                    fetch=fetch_fashion_mnist,
+                    prepare=_out_of(255),
+                    relabel=relabel,
+                )
+                for name, description, n_classes, relabel in (
+                    ("fashion_mnist", "Fashion-MNIST: articles of clothing, 28x28", 10, None),
+                    ("fashion5", "Fashion-MNIST joined to five classes", 5, FASHION5_CLASSES),
+                )
+            ),
+            DatasetInfo(
+                name="pendigits",
+                description="Digits as 8 points of a pen's way",
+                n_rows=10_992,
+                n_features=16,
+                n_classes=10,
+                source=f"Alpaydin and Alimoglu 1996, {_UCI}/81",
+                licence="CC BY 4.0",
+                n_train=7_494,
+                # ClusterGAN's code trains on its validation rows too.
+                validation=slice(6_494, 7_494),
+                fit=slice(7_494),
+                picture=Picture("strokes", (8, 2)),
+                file="pendigits.npz",
+                layout=f"{_KERAS_LAYOUT}: 7494 and 3498 rows of 16 values from 0 to 100",
+                fetch=fetch_pendigits,
+                prepare=_out_of(100),
+            ),
+            DatasetInfo(
+                name="usps",
+                description="USPS: handwritten digits of postal codes, 16x16",
+                n_rows=9_298,
+                n_features=256,
+                n_classes=10,
+                source="Hull 1994, https://www.openml.org/d/41082",
+                licence="none stated",
+                picture=Picture("image", (16, 16)),
+                file="usps.npz",
+                layout="X (9298, 256) in [0, 1] and y (9298,), digits 0 to 9",
+                fetch=fetch_usps,
+                prepare=_in_unit_range,
+            ),
+            DatasetInfo(
+                name="reuters10k",
+                description="10,000 Reuters news stories of four categories, tf-idf of 2,000 terms",
+                n_rows=10_000,
+                n_features=2_000,
+                n_classes=4,
+                source="Lewis et al. 2004 (RCV1-v2), https://scikit-learn.org/stable/datasets",
+                licence="free for research, to be cited",
+                file="reuters10k.npz",
+                layout="X (10000, 2000), tf-idf, and y (10000,)",
+                fetch=fetch_reuters10k,
+                prepare=_unit_length,
+            ),
+            DatasetInfo(
+                name="stl10",
+                description="STL-10: 13,000 photographs of ten classes, as features of them",
+                n_rows=13_000,
+                n_features=None,
+                n_classes=10,
+                source="Coates et al. 2011, https://cs.stanford.edu/~acoates/stl10",
+                licence="none stated",
+                file="stl10.npz",
+                layout="X (13000, d), features of the images (HOG in DEC's paper, VGG-16 in "
+                "DEC-keras) scaled to [0, 1], and y (13000,)",
+                prepare=_in_unit_range,
+            ),
+            DatasetInfo(
+                name="10x_73k",
+                description="Blood cells of eight types by the expression of 720 genes",
+                n_rows=73_233,
+                n_features=720,
+                n_classes=8,
+                source="Zheng et al. 2017, as chosen by https://github.com/sudiptodip15/ClusterGAN",
+                licence="CC BY 4.0 (10x Genomics)",
+                file="10x_73k.npz",
+                layout="X (73233, 720), log2(1 + count) over its maximum, and y (73233,)",
+                prepare=_in_unit_range,
+            ),
+            DatasetInfo(
+                name="heart_disease",
+                description="Heart disease by 13 findings, patients of four hospitals",
+                n_rows=920,
+                n_features=13,
+                n_classes=5,
+                source=f"Janosi, Steinbrunn, Pfisterer and Detrano 1988, {_UCI}/45",
+                licence="CC BY 4.0",
+                file="heart_disease_4hospitals.npz",
+                layout="x (920, 13) with NaN where missing, y (920,) from 0 to 4, and site (920,): "
+                "Cleveland, Hungarian, Switzerland, VA in that order",
+                prepare=_standardised,
+            ),
+            DatasetInfo(
+                name="mice_protein",
+                description="Mice of eight classes by the expression of 77 proteins",
+                n_rows=1_080,
+                n_features=77,
+                n_classes=8,
+                source=f"Higuera, Gardiner and Cios 2015, {_UCI}/342",
+                licence="CC BY 4.0",
+                file="mice_protein.npz",
+                layout="x (1080, 77) with NaN where missing, y (1080,) and mouse (1080,), in "
+                "UCI's order",
+                fetch=fetch_mice_protein,
+                prepare=_standardised,
+            ),
+        )
+    }
+)
+
+
+def needs_scaling(name: str) -> bool:
+    """Whether a data set is scaled by statistics of its rows, which clients find together.
+
+    Args:
+      name: One of `DATASETS`.
+    """
+    return DATASETS[name].prepare is _standardised
+
+
+# File, arrays in the order of the rows, and source of the groups.
+GROUPS: Mapping[str, tuple[str, tuple[str, ...], str]] = MappingProxyType(
+    {
+        "mnist": (
+            "mnist_writers.npz",
+            ("writer_train", "writer_test"),
+            "QMNIST's label files (third column), https://github.com/facebookresearch/qmnist",
+        ),
+        "heart_disease": (
+            "heart_disease_4hospitals.npz",
+            ("site",),
+            DATASETS["heart_disease"].source,
+        ),
+        "mice_protein": ("mice_protein.npz", ("mouse",), DATASETS["mice_protein"].source),
+    }
+)

@@ -1,0 +1,220 @@
+"""Data sets by name or from a user's file, as one matrix of features with its labels.
+
+A named data set is looked for in the folder that the environment variable `TFCLUSTER_DATA`
+names, then in Keras' cache, and is then downloaded by the loader that Keras or scikit-learn
+has for it. Where there is no such loader, or no network, the error says which file to get,
+from where, and where to put it. No file is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcluster.data.datasets import DATASETS, GROUPS, DatasetInfo, needs_scaling, splits_of
+from tfcluster.data.files import SUFFIXES, Dataset, Picture, Raw, read_arrays, read_file, read_numpy
+from tfcluster.data.synthetic import make_synthetic
+from tfcluster.errors import InputError, unknown_name
+
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "DatasetInfo",
+    "Picture",
+    "load_data",
+    "load_groups",
+    "make_synthetic",
+]
+
+FOLDER_VARIABLE = "TFCLUSTER_DATA"
+
+
+def load_data(
+    name: str | os.PathLike[str], split: str = "all", *, standardize: bool = True
+) -> Dataset:
+    """Loads a data set by name, or a user's file by path.
+
+    A name is one of `DATASETS`; its features are in [0, 1], except for `heart_disease` and
+    `mice_protein`: missing values become the column's mean and every column gets mean 0 and
+    standard deviation 1.
+
+    A path has a separator or ends in .npz, .npy or .csv, and its features are used as they
+    are, in float32, NaN included:
+
+    - .npz: `X` or `x`, and optionally `y`; or Keras' x_train, x_test and optionally y_train,
+      y_test. Images (n, h, w) are flattened, and divided by 255 if they are uint8.
+    - .npy: the features alone, under the same rules.
+    - .csv: numbers, an empty cell being NaN. The first row is a header if none of its cells
+      is a number, or if one of them names the labels: `label`, `y`, `class` or `target`.
+
+    Labels that are not whole numbers (any text) are numbered 0, 1, ... in sorted order.
+
+    Args:
+      name: A name or a path.
+      split: "all" (train rows then test rows, in the original order), "train" or "test".
+        MNIST, Fashion-MNIST (`fashion5` too) and Pendigits have two more, the train rows as
+        ClusterGAN's authors use them: "validation", by which they choose a model (the first
+        5,000; the last 1,000 of Pendigits), and "fit", on which they train: the 55,000 others,
+        but all of Pendigits' train rows, validation included.
+      standardize: If False, `heart_disease` and `mice_protein` are as in the file, NaN where
+        values are missing, to be scaled by what clients find together. Other sets, whose scaling
+        depends on no statistics of the rows, stay the same.
+
+    Returns:
+      The rows of the split.
+
+    Raises:
+      InputError: The name or split is unknown, or the data cannot be had, read or used.
+    """
+    name = os.fspath(name)
+    if _is_path(name):
+        return _load_file(Path(os.path.expanduser(name)), split)
+    if name not in DATASETS:
+        raise unknown_name("data set", name, DATASETS)
+    info = DATASETS[name]
+    rows = _rows(name, split, info.splits)
+    raw, y = _obtain(info)
+    X = _as_features(raw.X[rows])
+    if standardize or not needs_scaling(name):
+        X = info.prepare(X, name)
+    return Dataset(X, _as_labels(y, name)[rows], info.picture)
+
+
+def load_groups(name: str, split: str = "all") -> NDArray[np.int64]:
+    """The natural group of every row: who wrote the digit, which hospital, which mouse.
+
+    Args:
+      name: "mnist" (the NIST writer: 539 in train, 297 others in test), "heart_disease"
+        (0 Cleveland, 1 Hungarian, 2 Switzerland, 3 VA Long Beach) or "mice_protein" (72 mice).
+      split: As for `load_data`.
+
+    Returns:
+      int64 (n,), row by row with `load_data(name, split)`.
+
+    Raises:
+      InputError: The set has no groups, or their file is absent or not as it must be.
+    """
+    if name not in GROUPS:
+        raise unknown_name("data set with groups", name, GROUPS)
+    info = DATASETS[name]
+    rows = _rows(name, split, info.splits)
+    file, arrays, source = GROUPS[name]
+    path = _find_file(file)
+    if path is None:
+        raise InputError(f"The groups of {name!r} need a file. {_advice(file, arrays, source)}")
+    found = read_numpy(path, arrays)
+    groups = [found[array].reshape(-1) for array in arrays if array in found]
+    if len(groups) < len(arrays) or sum(map(len, groups)) != info.n_rows:
+        raise InputError(f"{path} must hold {' and '.join(arrays)}, {info.n_rows} values in all.")
+    return _as_labels(np.concatenate(groups), str(path))[rows]
+
+
+# Named data sets.
+
+
+def _obtain(info: DatasetInfo) -> tuple[Raw, NDArray[Any]]:
+    """The raw rows of a named set, from its file or else from what fetches it, and its labels."""
+    path = _find_file(info.file) if info.file else None
+    raw = _fetch(info) if path is None else read_arrays(path)
+    shape = (len(raw.X), math.prod(raw.X.shape[1:]))
+    expected = (info.n_rows, info.n_features or shape[1])
+    if raw.y is None or shape != expected or raw.n_train != info.n_train:
+        raise InputError(
+            f"{path or info.name} must hold {info.layout}; received features {raw.X.shape} "
+            f"{'without' if raw.y is None else 'with'} labels, train rows: {raw.n_train}."
+        )
+    if info.relabel is None:
+        return raw, raw.y
+    top, is_whole = len(info.relabel) - 1, raw.y.dtype.kind in "iu"
+    if not is_whole or raw.y.min() < 0 or raw.y.max() > top:
+        received = f"{raw.y.min()} to {raw.y.max()}" if is_whole else raw.y.dtype
+        raise InputError(
+            f"{path or info.name}: labels must be integers from 0 to {top}, received {received}."
+        )
+    return raw, info.relabel[raw.y]
+
+
+def _fetch(info: DatasetInfo) -> Raw:
+    if info.fetch is None:
+        raise _absent(info, "there is no loader that downloads it")
+    try:
+        return info.fetch()
+    # Keras' downloads fail with a plain Exception.
+    except Exception as error:
+        reason = f"it could not be downloaded ({type(error).__name__}: {error})"
+        raise _absent(info, reason) from error
+
+
+def _absent(info: DatasetInfo, reason: str) -> InputError:
+    advice = _advice(str(info.file), [info.layout], info.source)
+    return InputError(f"The data set {info.name!r} is not on this machine, and {reason}. {advice}")
+
+
+def _advice(file: str, arrays: Iterable[str], source: str) -> str:
+    folder = os.environ.get(FOLDER_VARIABLE) or "not set"
+    return (
+        f"Get it from {source}. Save it as {file} in the folder that the environment variable "
+        f"{FOLDER_VARIABLE} names (now: {folder}), with the arrays {' and '.join(arrays)}."
+    )
+
+
+def _find_file(file: str) -> Path | None:
+    keras = Path(os.environ.get("KERAS_HOME") or "~/.keras") / "datasets"
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    folders = [Path(chosen), keras] if chosen else [keras]
+    paths = (folder.expanduser() / file for folder in folders)
+    return next((path for path in paths if path.is_file()), None)
+
+
+# Files.
+
+
+def _is_path(name: str) -> bool:
+    return any(mark in name for mark in {os.sep, "/"}) or name.lower().endswith(SUFFIXES)
+
+
+def _load_file(path: Path, split: str) -> Dataset:
+    raw = read_file(path)
+    rows = _rows(str(path), split, splits_of(raw.n_train))
+    X = _as_features(raw.X[rows])
+    y = None if raw.y is None else _as_labels(raw.y, str(path))[rows]
+    if raw.X.ndim == 2:
+        return Dataset(X, y, None)
+    if raw.X.dtype == np.uint8:
+        X /= 255
+    return Dataset(X, y, Picture("image", raw.X.shape[1:]))
+
+
+# Splits, features and labels.
+
+
+def _rows(what: str, split: str, splits: Mapping[str, slice]) -> slice:
+    if split not in splits:
+        raise InputError(f"{what!r} has no split {split!r}. There is: {', '.join(splits)}.")
+    return splits[split]
+
+
+def _as_features(X: NDArray[Any]) -> NDArray[np.float32]:
+    """A new float32 (n, d) array, C-contiguous."""
+    # A value too large for float32 becomes inf, which the estimators refuse by name.
+    with np.errstate(over="ignore"):
+        return X.reshape(len(X), -1).astype(np.float32, order="C")
+
+
+def _as_labels(y: NDArray[Any], where: str) -> NDArray[np.int64]:
+    """Whole numbers as they are; anything else numbered in sorted order."""
+    if y.dtype.kind == "f" and np.isnan(y).any():
+        raise InputError(f"{where}: every row needs a label, received NaN.")
+    with contextlib.suppress(ValueError):
+        numbers = y.astype(np.float64)
+        if (numbers == np.round(numbers)).all() and (np.abs(numbers) < 2**53).all():
+            return numbers.astype(np.int64)
+    codes: NDArray[np.int64] = np.unique(y, return_inverse=True)[1].astype(np.int64)
+    return codes

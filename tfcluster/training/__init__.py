@@ -1,0 +1,1 @@
+"""Training loops, phases, optimizers and checkpoints that both models share."""

@@ -1,0 +1,141 @@
+"""Phases of a fit that can be interrupted and resumed, with records and checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+from tfcluster.errors import TrainingError
+from tfcluster.training.optimizers import Optimizer
+
+Record = dict[str, Any]
+"""One line of a training history: `phase`, `step` (steps of it done), `of` (steps it takes, at
+most), `loss`, `seconds` of the fit by then (without the time between an interrupt and its
+resume), and what a phase adds."""
+
+Monitor = Callable[[Record], None]
+"""Called after every record; may raise to stop the run, whose checkpoint is written first."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """A stretch of training that can be entered at any step it has recorded.
+
+    Attributes:
+      name: As it stands in the records.
+      n_steps: Steps it takes, at most.
+      run: Takes the steps already done and yields a record whenever a resume may start there.
+      optimizers: What trains in this phase; `run_phases` resets them at its start.
+    """
+
+    name: str
+    n_steps: int
+    run: Callable[[int], Iterator[Record]]
+    optimizers: Sequence[Optimizer] = ()
+
+    @property
+    def state(self) -> list[tf.Variable]:
+        """What a checkpoint must hold beside the model's own state."""
+        return [variable for optimizer in self.optimizers for variable in optimizer.variables]
+
+    def is_finite(self) -> bool:
+        """Whether all weights that are trained are finite numbers."""
+        trained = (variable for optimizer in self.optimizers for variable in optimizer.trainable)
+        return all(bool(tf.reduce_all(tf.math.is_finite(variable))) for variable in trained)
+
+
+class Checkpoint(Protocol):
+    """Where `run_phases` keeps what a resume needs."""
+
+    def due(self) -> bool:
+        """Whether enough time has passed since the last one."""
+        ...
+
+    def save(self, phase: Phase, history: list[Record]) -> None:
+        """Keeps the state after the last record of `history`, which belongs to `phase`."""
+        ...
+
+    def restore(self, phases: Sequence[Phase]) -> list[Record]:
+        """Sets the state kept last and returns its history, empty if there is none."""
+        ...
+
+
+def run_phases(
+    phases: Sequence[Phase],
+    *,
+    monitor: Monitor | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> list[Record]:
+    """Walks through the phases, from the checkpoint on if there is one.
+
+    Args:
+      phases: In order.
+      monitor: Called with every record.
+      checkpoint: Saved when due, after each phase, and when `monitor` stops the run.
+
+    Returns:
+      All records, those before a resume included.
+
+    Raises:
+      TrainingError: If a loss is not finite; a checkpoint that was written before is kept.
+    """
+    history = checkpoint.restore(phases) if checkpoint else []
+    reached = history[-1] if history else {"phase": phases[0].name, "step": 0}
+    for phase in phases[[phase.name for phase in phases].index(reached["phase"]) :]:
+        start = reached["step"] if phase.name == reached["phase"] else 0
+        if start < phase.n_steps and not (start and reached.get("converged")):
+            _run_phase(phase, start, history, monitor, checkpoint)
+    return history
+
+
+def _run_phase(
+    phase: Phase,
+    start: int,
+    history: list[Record],
+    monitor: Monitor | None,
+    checkpoint: Checkpoint | None,
+) -> None:
+    if start == 0:
+        for optimizer in phase.optimizers:
+            optimizer.reset()
+    clock = time.perf_counter() - (history[-1]["seconds"] if history else 0.0)
+    for record in phase.run(start):
+        _check_finite(phase, record)
+        seconds = round(time.perf_counter() - clock, 3)
+        history.append({**record, "of": phase.n_steps, "seconds": seconds})
+        _after_record(phase, history, monitor, checkpoint)
+    if checkpoint:
+        checkpoint.save(phase, history)
+
+
+def _after_record(
+    phase: Phase, history: list[Record], monitor: Monitor | None, checkpoint: Checkpoint | None
+) -> None:
+    try:
+        if monitor:
+            monitor(history[-1])
+    except BaseException:
+        if checkpoint:
+            checkpoint.save(phase, history)
+        raise
+    if checkpoint and checkpoint.due():
+        checkpoint.save(phase, history)
+
+
+def _check_finite(phase: Phase, record: Record) -> None:
+    # a loss is the one before its step, so the last step shows in the weights alone
+    if not math.isfinite(record.get("loss", 0.0)) or not phase.is_finite():
+        raise diverged(f"in phase {phase.name!r} by step {record['step']}")
+
+
+def diverged(where: str) -> TrainingError:
+    """The error for numbers that are not finite any more."""
+    return TrainingError(
+        f"Training diverged {where}: a loss, a weight or an embedding is not finite. Lower the "
+        "learning rate or scale the features; a checkpoint that was written before is kept."
+    )
