@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.record import append
 from federated.algorithms.pretraining import FederatedPretraining
-from federated.backends.processes import engine_processes
+from federated.backends.processes import backend_processes
 from federated.cli.run import CARRIERS, make_carrier
 from federated.core.aggregation import aggregation
 from federated.core.algorithm import ServerState
@@ -48,7 +48,7 @@ def main() -> None:
     X = load_data("mnist", "train").X
     scratch = Path(tempfile.mkdtemp(prefix="tfcluster-"))
     with contextlib.ExitStack() as stack:
-        stack.enter_context(engine_processes(scratch))
+        stack.enter_context(backend_processes(scratch))
         rows = iid(len(X), 10, 0).rows
         store = ClientStore.write(scratch, [(X[own], None) for own in rows])
         carriers = {name: make_carrier(name, store, threads) for name in asked.backends}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.record import record
 from benchmarks.reproduce.rows import Row
-from federated.backends.processes import engine_processes
+from federated.backends.processes import backend_processes
 from tfcluster.errors import TrainingError
 
 _INTERRUPTED = (130, -signal.SIGINT)
@@ -50,7 +50,7 @@ def _train(words: Sequence[str]) -> int:
     """
     command = [sys.executable, "-m", "tfcluster", *words]
     # in a session of its own, or a terminal would interrupt it a second time
-    with engine_processes(), subprocess.Popen(command, start_new_session=True) as process:
+    with backend_processes(), subprocess.Popen(command, start_new_session=True) as process:
         while process.poll() is None:
             try:
                 process.wait()

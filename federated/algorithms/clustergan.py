@@ -1,11 +1,12 @@
-"""Federated ClusterGAN in two placements.
+"""Federated ClusterGAN, with the generator at the clients or at the server.
 
-`AverageGAN`: clients train all three networks. `SplitGAN`: clients train the critic alone, which
-is what needs real rows; the server trains generator and encoder, which need nothing but noise.
+`GeneratorAtClients`: clients train all three networks. `GeneratorAtServer`: clients train the
+critic, the only network that needs real samples; the server trains generator and encoder, which
+need nothing but noise.
 
-The networks normalise over their batches and keep no running statistics, so that weights are all
-there is to average. Adam's moments are another matter: a client's optimiser either starts afresh
-with every round, or from the mean of the moments that the participants ended the last one with.
+The networks normalize over their batches and keep no running statistics, so weights are all there
+is to average. A client's optimizer either starts afresh with every round, or from the mean of the
+moments that the participants ended the last one with.
 """
 
 from __future__ import annotations
@@ -13,21 +14,26 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 
-from federated.core.aggregation import Aggregation, initial_slots, weighted_mean
+from federated.core.aggregation import Aggregation, weighted_mean
 from federated.core.algorithm import (
     ClientData,
     ClientOutput,
     Metrics,
-    ServerState,
     ServerUpdate,
+    State,
     Tensors,
     assign,
 )
-from federated.core.local_training import FederatedTraining, TrainingLearner, client_optimizer
+from federated.core.local_training import (
+    FederatedTraining,
+    TrainingLearner,
+    client_optimizer,
+    tensors,
+)
 from tfcluster.clustergan.trainer import GANTrainer
 from tfcluster.config import Adam, GANConfig, check_types, register
 from tfcluster.errors import InputError
@@ -44,10 +50,11 @@ class AdversarialWork:
     """What is done in a round.
 
     Attributes:
-      iterations: Each has `critic_steps` steps of the critic and one of generator and encoder,
-        as in central training; of the split placement, all steps of the critic come first.
-      carry_optimizer: Whether the clients' optimisers go on with the mean of the participants'
-        moments of the round before. It weighs clients by their rows, whatever the rule for
+      iterations: Each has `critic_steps` steps of the critic and one of generator and encoder, as
+        in centralized training; with the generator at the server, all steps of the critic come
+        first.
+      carry_optimizer: Whether the clients' optimizers go on with the mean of the participants'
+        moments of the round before. It weighs clients by their samples, whatever the rule for
         weights.
     """
 
@@ -60,23 +67,78 @@ class AdversarialWork:
             raise InputError(f"`iterations` must be at least 1. Received: {self.iterations}.")
 
 
-@dataclasses.dataclass(frozen=True)
-class _FederatedGAN(FederatedTraining[AdversarialWork]):
-    """What both placements share.
+class GANState(NamedTuple):
+    """State of rounds with the generator at the clients.
 
-    Where optimisers are carried, the context ends with the iterations taken and two moments of
-    each weight that clients train.
+    Attributes:
+      weights: The generator's, the critic's and the encoder's.
+      optimizer: Slots of the server's rule; never sent.
+      moments: Two of each weight, if optimizers are carried.
+      iterations: Scalar int64, iterations so far, or `()`; only if optimizers are carried.
+    """
+
+    weights: Tensors
+    optimizer: Tensors
+    moments: Tensors = ()
+    iterations: tf.Tensor | tuple[()] = ()
+
+
+class ServerGANState(NamedTuple):
+    """State of rounds with the generator at the server.
+
+    Attributes:
+      weights: The critic's.
+      optimizer: Slots of the server's rule; never sent.
+      generator: The generator's weights, with which clients make samples.
+      encoder: The encoder's weights; never sent.
+      server_moments: Two of each weight of generator and encoder; never sent.
+      server_steps: Scalar int64, steps of generator and encoder so far; never sent.
+      moments: As in `GANState`, of the critic.
+      iterations: As in `GANState`.
+    """
+
+    weights: Tensors
+    optimizer: Tensors
+    generator: Tensors
+    encoder: Tensors
+    server_moments: Tensors
+    server_steps: tf.Tensor | tuple[()]
+    moments: Tensors = ()
+    iterations: tf.Tensor | tuple[()] = ()
+
+
+class GANSums(NamedTuple):
+    """What clients send of a round.
+
+    Attributes:
+      updates: As in `TrainingSums`.
+      n_samples: Scalar float32.
+      losses: As in `TrainingSums`.
+      moments: Moments times the client's samples, if optimizers are carried.
+    """
+
+    updates: Tensors
+    n_samples: tf.Tensor
+    losses: tf.Tensor
+    moments: Tensors = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class GANTraining(FederatedTraining[AdversarialWork]):
+    """What both placements of the generator share.
 
     Attributes:
       n_clusters: Length of z_c.
       config: The protocol.
     """
 
+    sums_type: ClassVar[type] = GANSums
+
     n_clusters: int
     config: GANConfig
 
     def trainer(self, aggregation: Aggregation | None = None) -> GANTrainer:
-        """Networks and optimisers, a client's if there is a rule."""
+        """Returns networks and optimizers; a client's where a rule is given."""
 
         def make(config: Adam, variables: Sequence[tf.Variable]) -> Optimizer:
             built = build_optimizer(config, variables)
@@ -84,40 +146,35 @@ class _FederatedGAN(FederatedTraining[AdversarialWork]):
 
         return GANTrainer(self.n_features, self.n_clusters, self.config, make)
 
-    def _begun(self, weights: Arrays, context: Arrays) -> ServerState:
-        state = self.state(weights)
-        carried: Tensors = ()
-        if self.work.carry_optimizer:
-            zeros = [tf.zeros(weight.shape) for weight in state.weights]
-            carried = (tf.constant(0, tf.int64), *(zeros * _MOMENTS))
-        return state._replace(context=(*map(tf.convert_to_tensor, context), *carried))
-
-    def server_update(
-        self, state: ServerState, sums: Tensors, gathered: Tensors
-    ) -> tuple[ServerState, Metrics]:
-        """Moves the weights, and takes the mean of the moments if they are carried."""
+    def _carried(self, weights: Tensors) -> dict[str, Any]:
+        """Returns the fields of the state that carry the clients' optimizers."""
         if not self.work.carry_optimizer:
-            return super().server_update(state, sums, gathered)
-        n = _MOMENTS * len(state.weights)
-        *others, done = state.context[:-n]
-        state, metrics = super().server_update(state, sums[:-n], gathered)
-        moments = weighted_mean(sums[-n:], metrics["rows"])
-        context = (*others, done + self.work.iterations, *moments)
-        return state._replace(context=context), metrics
+            return {}
+        zeros = tuple(tf.zeros(weight.shape) for weight in weights)
+        return {"moments": zeros * _MOMENTS, "iterations": tf.constant(0, tf.int64)}
+
+    def server_update(self, state: State, sums: GANSums, per_client: Any) -> tuple[State, Metrics]:
+        """Moves the weights, and takes the mean of the moments if they are carried."""
+        state, metrics = super().server_update(state, sums, per_client)
+        if not self.work.carry_optimizer:
+            return state, metrics
+        moments = tuple(weighted_mean(sums.moments, sums.n_samples))
+        iterations = state.iterations + self.work.iterations
+        return state._replace(moments=moments, iterations=iterations), metrics
 
 
 class _GANLearner(TrainingLearner):
     """A client's side of both placements.
 
     Args:
-      algorithm: Says what to do.
-      optimizers: Those in use, and the steps each takes in an iteration.
+      algorithm: What to compute.
+      optimizers: The optimizers in use, and the steps each takes in an iteration.
       trained: All weights they train, in the order of the server's.
     """
 
     def __init__(
         self,
-        algorithm: _FederatedGAN,
+        algorithm: GANTraining,
         optimizers: Sequence[tuple[Optimizer, int]],
         trained: Sequence[tf.Variable],
     ) -> None:
@@ -126,38 +183,38 @@ class _GANLearner(TrainingLearner):
         self._optimizers, self._work = optimizers, algorithm.work
         self._moments: list[tf.Variable] = []
         for i in range(_MOMENTS):  # in the order of the weights, as in the state
-            of = {
-                v.ref(): m
+            moment_of = {
+                id(variable): moment
                 for part in parts
-                for v, m in zip(part.trainable, part.slots[i], strict=True)
+                for variable, moment in zip(part.trainable, part.slots[i], strict=True)
             }
-            self._moments += [of[variable.ref()] for variable in trained]
+            self._moments += [moment_of[id(variable)] for variable in trained]
 
-    def update(self, broadcast: ServerState, data: ClientData, seed: tf.Tensor) -> ClientOutput:
-        """As `TrainingLearner`; then weighted moments, among the sums, if they are carried."""
+    def update(self, broadcast: State, data: ClientData, seed: tf.Tensor) -> ClientOutput:
+        """Trains as `TrainingLearner`; sends weighted moments too if they are carried."""
         output = super().update(broadcast, data, seed)
-        if not self._work.carry_optimizer:
-            return output
-        n_rows = tf.cast(tf.shape(data.x)[0], tf.float32)
-        moments = tuple(n_rows * moment for moment in self._moments)
-        return output._replace(sums=(*output.sums, *moments))
+        moments: Tensors = ()
+        if self._work.carry_optimizer:
+            n_samples = tf.cast(tf.shape(data.x)[0], tf.float32)
+            moments = tuple(n_samples * moment for moment in self._moments)
+        sums = GANSums(**output.sums._asdict(), moments=moments)
+        return output._replace(sums=sums)
 
-    def set_moments(self, broadcast: ServerState) -> None:
-        """Sets the optimisers as they were carried; they start afresh if they are not."""
+    def set_moments(self, broadcast: State) -> None:
+        """Sets the optimizers as they were carried; they start afresh if they are not."""
         if not self._work.carry_optimizer:
             return
-        done, *moments = broadcast.context[-len(self._moments) - 1 :]
-        assign(self._moments, moments)
+        assign(self._moments, broadcast.moments)
         for optimizer, steps in self._optimizers:
-            optimizer.step.assign(steps * done)
+            optimizer.step.assign(steps * broadcast.iterations)
 
     def numbers(self) -> tf.Tensor:
-        """Of the round's iterations: what they draw depends on them and the round's seed."""
+        """Returns the numbers of the round's iterations; with its seed they fix what is drawn."""
         return tf.range(self._work.iterations, dtype=tf.int64)
 
 
 class _Together:
-    """Several optimisers as one."""
+    """Several optimizers as one."""
 
     def __init__(self, trainable: Sequence[tf.Variable], parts: Sequence[Optimizer]) -> None:
         self.trainable, self._parts = list(trainable), parts
@@ -170,31 +227,31 @@ class _Together:
 
 @register
 @dataclasses.dataclass(frozen=True)
-class AverageGAN(_FederatedGAN):
-    """Rounds in which clients train generator, critic and encoder, and all are averaged.
+class GeneratorAtClients(GANTraining):
+    """Rounds in which clients train generator, critic and encoder, and all are averaged."""
 
-    The weights are the generator's, the critic's and the encoder's.
-    """
-
+    state_type: ClassVar[type] = GANState
     losses: ClassVar[tuple[str, ...]] = ("loss", "critic_loss")
+    client_losses: ClassVar[tuple[str, ...]] = ("loss", "critic_loss")
 
-    def first_state(self, generator: Arrays, critic: Arrays, encoder: Arrays) -> ServerState:
-        """The state before the first round, from the networks' weights."""
-        return self._begun([*generator, *critic, *encoder], [])
+    def initial_state(self, generator: Arrays, critic: Arrays, encoder: Arrays) -> GANState:
+        """Returns the state before the first round, from the networks' weights."""
+        weights = tensors([*generator, *critic, *encoder])
+        return GANState(weights, self.slots(weights), **self._carried(weights))
 
-    def networks(self, state: ServerState, n_weights: Sequence[int]) -> list[Tensors]:
-        """All weights of generator, critic and encoder, of which each has so many."""
+    def networks(self, state: GANState, n_weights: Sequence[int]) -> list[Tensors]:
+        """Returns the weights of generator, critic and encoder, which have so many each."""
         ends = [sum(n_weights[: i + 1]) for i in range(len(n_weights))]
         starts = [0, *ends]
         return [state.weights[a:b] for a, b in zip(starts, ends, strict=False)]
 
     def make_learner(self) -> TrainingLearner:
-        """Three networks and their optimisers."""
-        return _AverageLearner(self)
+        """Builds three networks and their optimizers."""
+        return _AllNetworksLearner(self)
 
 
-class _AverageLearner(_GANLearner):
-    def __init__(self, algorithm: AverageGAN) -> None:
+class _AllNetworksLearner(_GANLearner):
+    def __init__(self, algorithm: GeneratorAtClients) -> None:
         self._trainer = algorithm.trainer(algorithm.aggregation)
         steps = algorithm.config.critic_steps
         super().__init__(
@@ -203,8 +260,8 @@ class _AverageLearner(_GANLearner):
             [v for network in self._trainer.networks for v in network.trainable_variables],
         )
 
-    def train(self, broadcast: ServerState, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Whole iterations."""
+    def train(self, broadcast: State, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Takes whole iterations."""
         self.set_moments(broadcast)
         critic_losses, losses = self._trainer.iterate(x, seed, self.numbers())
         count = tf.cast(self._work.iterations, tf.float32)
@@ -213,98 +270,104 @@ class _AverageLearner(_GANLearner):
 
 @register
 @dataclasses.dataclass(frozen=True)
-class SplitGAN(_FederatedGAN):
+class GeneratorAtServer(GANTraining):
     """Rounds in which clients train the critic, then the server generator and encoder.
 
-    The weights are the critic's. The generator's are in the context, for clients make rows with
-    it. The server's slots hold, after those of the rule for weights, the iterations taken, the
-    encoder's weights, and the moments of the server's own optimiser, which is never reset.
+    The server's optimizer is never reset.
 
     Attributes:
-      seed: Of what the server draws.
+      seed: Seed of what the server draws.
     """
 
-    losses: ClassVar[tuple[str, ...]] = ("critic_loss",)
+    state_type: ClassVar[type] = ServerGANState
+    losses: ClassVar[tuple[str, ...]] = ("loss", "critic_loss")
+    client_losses: ClassVar[tuple[str, ...]] = ("critic_loss",)
 
     seed: int = 0
 
-    def first_state(self, generator: Arrays, critic: Arrays, encoder: Arrays) -> ServerState:
-        """The state before the first round, from the networks' weights."""
-        state = self._begun(critic, generator)
-        kept = [tf.convert_to_tensor(weight) for weight in encoder]
-        zeros = [tf.zeros(weight.shape) for weight in (*generator, *kept)] * _MOMENTS
-        return state._replace(slots=(*state.slots, tf.constant(0, tf.int64), *kept, *zeros))
+    def initial_state(self, generator: Arrays, critic: Arrays, encoder: Arrays) -> ServerGANState:
+        """Returns the state before the first round, from the networks' weights."""
+        weights, made_by, known = tensors(critic), tensors(generator), tensors(encoder)
+        zeros = tuple(tf.zeros(weight.shape) for weight in (*made_by, *known))
+        return ServerGANState(
+            weights,
+            self.slots(weights),
+            made_by,
+            known,
+            zeros * _MOMENTS,
+            tf.constant(0, tf.int64),
+            **self._carried(weights),
+        )
 
-    def networks(self, state: ServerState, n_weights: Sequence[int]) -> list[Tensors]:
-        """All weights of generator, critic and encoder, of which each has so many."""
-        generator, _, encoder = n_weights
-        at = len(initial_slots(self.aggregation, state.weights)) + 1
-        return [state.context[:generator], state.weights, state.slots[at : at + encoder]]
+    def broadcast(self, state: ServerGANState) -> ServerGANState:
+        """Returns critic and generator, and the carried moments."""
+        return state._replace(optimizer=(), encoder=(), server_moments=(), server_steps=())
+
+    def networks(self, state: ServerGANState, n_weights: Sequence[int]) -> list[Tensors]:
+        """Returns the weights of generator, critic and encoder."""
+        del n_weights  # the state holds them apart
+        return [state.generator, state.weights, state.encoder]
 
     def make_learner(self) -> TrainingLearner:
-        """The critic with its optimiser, and a generator."""
-        return _SplitLearner(self)
+        """Builds the critic with its optimizer, and a generator."""
+        return _CriticLearner(self)
 
     def make_server(self) -> ServerUpdate:
-        """Generator and encoder with their optimiser, and a critic."""
-        return functools.partial(self._round, _SplitServer(self))
+        """Builds generator and encoder with their optimizer, and a critic."""
+        return functools.partial(self._round, _GeneratorServer(self))
 
     def _round(
-        self, server: _SplitServer, state: ServerState, sums: Tensors, gathered: Tensors
-    ) -> tuple[ServerState, Metrics]:
-        """Moves the critic, then steps against it."""
-        n_rule = len(initial_slots(self.aggregation, state.weights))
-        rule, own = state.slots[:n_rule], state.slots[n_rule:]
-        state, metrics = self.server_update(state._replace(slots=rule), sums, gathered)
-        generator, own, loss = server.train(state, own)
-        context = (*generator, *state.context[len(generator) :])
-        state = state._replace(slots=(*state.slots, *own), context=context)
+        self, server: _GeneratorServer, state: ServerGANState, sums: GANSums, per_client: Any
+    ) -> tuple[ServerGANState, Metrics]:
+        """Moves the critic, then takes steps against it."""
+        state, metrics = self.server_update(state, sums, per_client)
+        state, loss = server.train(state)
         return state, {"loss": loss, **metrics}
 
 
-class _SplitLearner(_GANLearner):
-    def __init__(self, algorithm: SplitGAN) -> None:
+class _CriticLearner(_GANLearner):
+    def __init__(self, algorithm: GeneratorAtServer) -> None:
         self._trainer = algorithm.trainer(algorithm.aggregation)
         optimizer = self._trainer.critic_optimizer
         super().__init__(
             algorithm, [(optimizer, algorithm.config.critic_steps)], optimizer.trainable
         )
 
-    def train(self, broadcast: ServerState, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """The critic's steps of all iterations, against the generator that was sent."""
+    def train(self, broadcast: State, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Takes the critic's steps of all iterations, against the generator that was sent."""
         self.set_moments(broadcast)
-        variables = self._trainer.networks.generator.trainable_variables
-        assign(variables, broadcast.context[: len(variables)])
+        assign(self._trainer.networks.generator.trainable_variables, broadcast.generator)
         losses = self._trainer.train_critic(x, seed, self.numbers())
         return tf.stack([tf.reduce_sum(losses), tf.cast(self._work.iterations, tf.float32)])
 
 
-class _SplitServer:
+class _GeneratorServer:
     """Trains generator and encoder against a critic."""
 
-    def __init__(self, algorithm: SplitGAN) -> None:
+    def __init__(self, algorithm: GeneratorAtServer) -> None:
         self._trainer = algorithm.trainer()
         self._seed, self._iterations = algorithm.seed, algorithm.work.iterations
 
-    def train(self, state: ServerState, own: Tensors) -> tuple[Tensors, Tensors, tf.Tensor]:
-        """Takes the round's steps.
-
-        Args:
-          state: With the clients' new critic.
-          own: The server's slots without those of the rule.
-
-        Returns:
-          The generator, the new slots, and the mean loss.
-        """
+    def train(self, state: ServerGANState) -> tuple[ServerGANState, tf.Tensor]:
+        """Takes the round's steps; returns the new state and the mean loss."""
         generator, critic, encoder = (n.trainable_variables for n in self._trainer.networks)
         optimizer = self._trainer.other_optimizer
-        slots = [*encoder, *(m for moments in optimizer.slots for m in moments)]
-        done, *values = own
-        assign(generator, state.context[: len(generator)])
+        moments = [moment for of_weights in optimizer.slots for moment in of_weights]
+        assign(generator, state.generator)
         assign(critic, state.weights)
-        assign(slots, values)
-        optimizer.step.assign(done)
-        numbers = done + tf.range(self._iterations, dtype=tf.int64)
+        assign(encoder, state.encoder)
+        assign(moments, state.server_moments)
+        optimizer.step.assign(state.server_steps)
+        numbers = state.server_steps + tf.range(self._iterations, dtype=tf.int64)
         losses = self._trainer.train_generator(tf.constant(self._seed), numbers)
-        new = (optimizer.step.read_value(), *(slot.read_value() for slot in slots))
-        return tuple(v.read_value() for v in generator), new, tf.reduce_mean(losses)
+        new = state._replace(
+            generator=_values(generator),
+            encoder=_values(encoder),
+            server_moments=_values(moments),
+            server_steps=optimizer.step.read_value(),
+        )
+        return new, tf.reduce_mean(losses)
+
+
+def _values(variables: Sequence[tf.Variable]) -> Tensors:
+    return tuple(variable.read_value() for variable in variables)

@@ -1,15 +1,16 @@
-"""Federated DEC: the target of all rows from sums over clients, and steps towards it.
+"""Federated DEC: the target of all samples from sums over clients, and steps towards it.
 
-Eq. 3 of the paper needs f_j, the sum of q_ij over all rows. It adds over clients, so an exchange of
-K numbers makes every client's target the centralised one. The target belongs to the weights it was
-computed with, which are sent beside the current ones until the next exchange.
+Eq. 3 of the paper needs the soft cluster frequencies f_j, the sum of q_ij over all samples. They
+add over clients, so a target update, an exchange of K numbers, makes every client's target the
+centralized one. The target belongs to the weights it was computed with, which are sent beside the
+current ones until the next update.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import tensorflow as tf
 
@@ -18,7 +19,7 @@ from federated.core.algorithm import (
     ClientOutput,
     FederatedAlgorithm,
     Metrics,
-    ServerState,
+    State,
     Tensors,
     assign,
 )
@@ -27,6 +28,7 @@ from federated.core.local_training import (
     LocalWork,
     TrainingLearner,
     client_optimizer,
+    tensors,
 )
 from tfcluster.config import DECConfig, register
 from tfcluster.dec.self_training import DECTrainer, target_distribution
@@ -35,116 +37,151 @@ from tfcluster.training.loop import TrainingLoop
 Target = Literal["global", "local", "batch"]
 
 
-@register
-@dataclasses.dataclass(frozen=True)
-class MassExchange(FederatedAlgorithm):
-    """A round that fixes the target: masses and changed labels of all rows under the weights.
-
-    Its state is that of `FederatedDEC`, whose context it sets: the weights of the target, then the
-    mass of each cluster. The metrics are what the stopping rule needs.
+class DECState(NamedTuple):
+    """State of DEC's clustering rounds.
 
     Attributes:
-      n_clusters: Number of centres.
+      weights: The encoder's, then the centroids.
+      optimizer: Slots of the server's rule; never sent.
+      target_weights: Weights at the last target update; not sent while they are the current ones.
+      frequencies: `(n_clusters,)` float64, f_j under them.
+    """
+
+    weights: Tensors
+    optimizer: Tensors
+    target_weights: Tensors
+    frequencies: tf.Tensor
+
+
+class TargetSums(NamedTuple):
+    """What clients send of a target update, in float64.
+
+    Attributes:
+      frequencies: `(n_clusters,)`, sums of q.
+      sizes: `(n_clusters,)`, samples of each cluster.
+      changed: Scalar, samples whose label changed since the last update.
+      n_samples: Scalar.
+    """
+
+    frequencies: tf.Tensor
+    sizes: tf.Tensor
+    changed: tf.Tensor
+    n_samples: tf.Tensor
+
+
+@register
+@dataclasses.dataclass(frozen=True)
+class TargetUpdate(FederatedAlgorithm):
+    """A round that fixes the target: f_j and changed labels of all samples under the weights.
+
+    The metrics are what the stopping rule needs.
+
+    Attributes:
+      n_clusters: Number of centroids.
       config: The protocol.
     """
 
-    everyone = True
+    kind: ClassVar[str] = "target update"
+    state_type: ClassVar[type] = DECState
+    sums_type: ClassVar[type] = TargetSums
+    full_participation: ClassVar[bool] = True
 
     n_clusters: int
     config: DECConfig
 
-    def make_learner(self) -> _MassLearner:
-        """An encoder with centres."""
-        return _MassLearner(DECTrainer(self.n_features, self.n_clusters, self.config))
+    def make_learner(self) -> _TargetLearner:
+        """Builds an encoder with centroids."""
+        return _TargetLearner(DECTrainer(self.n_features, self.n_clusters, self.config))
+
+    def broadcast(self, state: DECState) -> DECState:
+        """Returns the current weights and those of the last update."""
+        return state._replace(optimizer=())
 
     def server_update(
-        self, state: ServerState, sums: Tensors, gathered: Tensors
-    ) -> tuple[ServerState, Metrics]:
-        """The current weights become those of the target."""
-        del gathered
-        mass, sizes, changed, n_rows = sums
+        self, state: DECState, sums: TargetSums, per_client: Any
+    ) -> tuple[DECState, Metrics]:
+        """Makes the current weights those of the target."""
+        del per_client
         metrics = {
-            "changed": changed / n_rows,
-            "clusters_used": tf.math.count_nonzero(sizes),
-            "rows": n_rows,
-            "mass": mass,
+            "changed": sums.changed / sums.n_samples,
+            "clusters_used": tf.math.count_nonzero(sums.sizes),
+            "n_samples": sums.n_samples,
+            "frequencies": sums.frequencies,
         }
-        return state._replace(context=(*state.weights, mass)), metrics
+        new = state._replace(target_weights=state.weights, frequencies=sums.frequencies)
+        return new, metrics
 
 
-class _MassLearner:
+class _TargetLearner:
     def __init__(self, trainer: DECTrainer) -> None:
         self._trainer = trainer
 
-    def update(self, broadcast: ServerState, data: ClientData, seed: tf.Tensor) -> ClientOutput:
-        """Sums, in float64: mass and rows of each cluster, changed labels, rows."""
+    def update(self, broadcast: DECState, data: ClientData, seed: tf.Tensor) -> ClientOutput:
+        """Counts under the current weights and those of the last update; see `TargetSums`."""
         del seed  # nothing is drawn
-        *before, _ = broadcast.context
-        labels_before = tf.argmax(_assigned(self._trainer, before, data.x), axis=1)
-        q = _assigned(self._trainer, broadcast.weights, data.x)
+        before = _soft_assign(self._trainer, broadcast.target_weights, data.x)
+        q = _soft_assign(self._trainer, broadcast.weights, data.x)
         labels = tf.argmax(q, axis=1)
-        sizes = tf.reduce_sum(tf.one_hot(labels, q.shape[1], dtype=tf.float64), axis=0)
-        changed = tf.math.count_nonzero(labels != labels_before)
+        changed = tf.math.count_nonzero(labels != tf.argmax(before, axis=1))
         return ClientOutput(
-            (
-                tf.reduce_sum(tf.cast(q, tf.float64), axis=0),
-                sizes,
-                tf.cast(changed, tf.float64),
-                tf.cast(tf.shape(data.x)[0], tf.float64),
+            TargetSums(
+                frequencies=tf.reduce_sum(tf.cast(q, tf.float64), axis=0),
+                sizes=tf.reduce_sum(tf.one_hot(labels, q.shape[1], dtype=tf.float64), axis=0),
+                changed=tf.cast(changed, tf.float64),
+                n_samples=tf.cast(tf.shape(data.x)[0], tf.float64),
             )
         )
 
 
-def _assigned(trainer: DECTrainer, weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
-    """q of eq. 1 under given weights, `(rows, clusters)`."""
+def _soft_assign(trainer: DECTrainer, weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+    """Returns q of eq. 1 under given weights, `(n_samples, n_clusters)`."""
     assign(trainer.loop.optimizer.trainable, weights)
     return trainer.soft_assign(x)
 
 
 @register
 @dataclasses.dataclass(frozen=True)
-class FederatedDEC(FederatedTraining[LocalWork]):
-    """Rounds of training encoder and centres, between two exchanges.
-
-    The weights are the encoder's, then the centres.
+class DECTraining(FederatedTraining[LocalWork]):
+    """Rounds of training encoder and centroids, between two target updates.
 
     Attributes:
-      n_clusters: Number of centres.
+      n_clusters: Number of centroids.
       config: The protocol.
-      target: `"global"`, eq. 3 over all clients' rows; `"local"`, over the client's own; or
+      target: `"global"`, eq. 3 over all clients' samples; `"local"`, over the client's own; or
         `"batch"`, within each batch.
-      follows_exchange: Whether the round comes right after an exchange. The weights of the target
-        are then the current ones, and sent once.
+      follows_update: Whether the round comes right after a target update. The weights of the
+        target are then the current ones, and sent once.
     """
+
+    state_type: ClassVar[type] = DECState
 
     n_clusters: int
     config: DECConfig
     target: Target = "global"
-    follows_exchange: bool = False
+    follows_update: bool = False
 
-    def state(self, weights: Sequence[Any]) -> ServerState:
-        """The state before the first exchange, which compares with these very weights."""
-        begun = super().state(weights)
-        mass = tf.ones(self.n_clusters, tf.float64)
-        return begun._replace(context=(*begun.weights, mass))
+    def initial_state(self, weights: Sequence[Any]) -> DECState:
+        """Returns the state before the first target update, which compares with these weights."""
+        known = tensors(weights)
+        return DECState(known, self.slots(known), known, tf.ones(self.n_clusters, tf.float64))
 
-    def broadcast(self, state: ServerState) -> ServerState:
-        """The weights, those of the target if they are others, and the mass."""
-        sent = super().broadcast(state)
-        return sent._replace(context=sent.context[-1:]) if self.follows_exchange else sent
+    def broadcast(self, state: DECState) -> DECState:
+        """Returns the weights, those of the target if they are others, and f_j."""
+        sent = state._replace(optimizer=())
+        return sent._replace(target_weights=()) if self.follows_update else sent
 
     def make_learner(self) -> TrainingLearner:
-        """An encoder with centres and their loop."""
+        """Builds an encoder with centroids and their loop."""
         return _DECLearner(self)
 
-    def exchange(self) -> MassExchange:
-        """The round that comes before every update interval."""
-        return MassExchange(self.n_features, self.n_clusters, self.config)
+    def target_update(self) -> TargetUpdate:
+        """Returns the round that comes before every update interval."""
+        return TargetUpdate(self.n_features, self.n_clusters, self.config)
 
 
 class _DECLearner(TrainingLearner):
-    def __init__(self, algorithm: FederatedDEC) -> None:
-        # "local" is "global" on the client's own rows
+    def __init__(self, algorithm: DECTraining) -> None:
+        # "local" is "global" on the client's own samples
         inside: Literal["batch", "global"] = "batch" if algorithm.target == "batch" else "global"
         config = dataclasses.replace(algorithm.config, target=inside)
         trainer = DECTrainer(algorithm.n_features, algorithm.n_clusters, config)
@@ -153,10 +190,10 @@ class _DECLearner(TrainingLearner):
         self._trainer, self._work, self._target = trainer, algorithm.work, algorithm.target
         self._loop = TrainingLoop(trainer.row_loss, optimizer, divisible=trainer.loop.divisible)
 
-    def train(self, broadcast: ServerState, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Steps towards the target of the last exchange."""
-        *target_weights, mass = broadcast.context
-        q = _assigned(self._trainer, target_weights or broadcast.weights, x)
-        p = target_distribution(q, mass if self._target == "global" else None)
+    def train(self, broadcast: State, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Takes steps towards the target of the last update."""
+        q = _soft_assign(self._trainer, broadcast.target_weights or broadcast.weights, x)
+        is_global = self._target == "global"
+        p = target_distribution(q, broadcast.frequencies if is_global else None)
         assign(self.optimizer.trainable, broadcast.weights)
         return self._work.run(self._loop, [x, p], seed)

@@ -1,4 +1,4 @@
-"""Exact scores of a model on all clients' rows, by two rounds: no row leaves its client.
+"""Exact scores of a model on all clients' samples, in two rounds: no sample leaves its client.
 
 The first round gives the global mean of every cluster, with which the second sums distances; see
 `federated.algorithms.score_sums`.
@@ -7,15 +7,15 @@ The mean of the clients' own scores is something else. Each client matches clust
 itself, but cluster 3 of one need not be cluster 3 of another: clients that are each perfect can
 contradict one another. Each also measures spread around means of its own.
 
-The true silhouette cannot be had this way: it needs the distance of each row to every other, also
-between clients. The simplified one takes the distances to the clusters' means instead.
+The true silhouette cannot be computed this way: it needs the distance of each sample to every
+other, also between clients. The simplified one takes the distances to the clusters' means instead.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +25,7 @@ from federated.algorithms.score_sums import (
     DistanceSums,
     cluster_totals,
     distance_totals,
+    named_sums,
     scores,
 )
 from federated.core.algorithm import (
@@ -32,204 +33,231 @@ from federated.core.algorithm import (
     ClientOutput,
     FederatedAlgorithm,
     Metrics,
-    ServerState,
     Tensors,
+    WeightsState,
     assign,
 )
-from federated.core.backend import Carrier
+from federated.core.backend import Backend
+from federated.core.local_training import tensors
 from federated.core.sampling import Participant
 from tfcluster import metrics
 from tfcluster.config import DECConfig, register
 from tfcluster.dec.self_training import DECTrainer
 from tfcluster.errors import TrainingError
 
-Labels = Callable[[Sequence[tf.Tensor], tf.Tensor], tf.Tensor]
-"""Clusters of rows, `(rows,)` integers, from a model's weights and `(rows, features)` float32."""
+Label = Callable[[Sequence[tf.Tensor], tf.Tensor], tf.Tensor]
+"""Maps a model's weights and `(n_samples, n_features)` float32 samples to `(n_samples,)` labels."""
 
 
-class Labelling(Protocol):
-    """How a model gives labels: a frozen dataclass of plain values, known to `config`."""
+class Labeling(Protocol):
+    """How a model labels samples: a registered frozen dataclass of plain values."""
 
     @property
     def n_clusters(self) -> int:
-        """Clusters there are."""
+        """Number of clusters."""
         ...
 
-    def make_labels(self, n_features: int) -> Labels:
-        """Builds the networks; what comes back runs inside a graph and may assign variables."""
+    def make_label(self, n_features: int) -> Label:
+        """Builds the networks; the function runs inside a graph and may assign variables."""
         ...
 
 
 @register
-@dataclass(frozen=True)
-class DECLabelling:
-    """The likeliest cluster by eq. 1. Weights are those of `FederatedDEC`: encoder, centres.
+@dataclasses.dataclass(frozen=True)
+class DECLabeling:
+    """The likeliest cluster by eq. 1. The weights are the encoder's, then the centroids.
 
     Attributes:
-      n_clusters: Number of centres.
+      n_clusters: Number of centroids.
       config: The protocol.
     """
 
     n_clusters: int
     config: DECConfig
 
-    def make_labels(self, n_features: int) -> Labels:
-        """An encoder with centres."""
+    def make_label(self, n_features: int) -> Label:
+        """Builds an encoder with centroids."""
         trainer = DECTrainer(n_features, self.n_clusters, self.config)
         variables = trainer.loop.optimizer.trainable
 
-        def labels(weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+        def label(weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
             assign(variables, weights)
             return tf.argmax(trainer.soft_assign(x), axis=1)
 
-        return labels
+        return label
+
+
+class SizesOfClient(NamedTuple):
+    """What each client sends of the first pass.
+
+    Attributes:
+      sizes: `(n_clusters,)` float64, its samples of each cluster.
+    """
+
+    sizes: tf.Tensor
 
 
 @register
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class ClusterPass(FederatedAlgorithm):
-    """The first pass, as a round: `ClusterSums` of all clients' rows, as the model labels them.
+    """The first pass: `ClusterSums` of all clients' samples, as the model labels them.
 
-    The metrics are its arrays by name, and `sizes`, `(participants, clusters)`, the rows of each
-    cluster at each client. The state stays.
+    The metrics are the totals by name, and `sizes`, `(participants, n_clusters)`.
 
     Attributes:
-      labelling: How the model gives labels.
-      n_classes: Classes there are, over all clients; 0 leaves scores against classes out. Rows of
-        class -1 count for the others only.
+      labeling: How the model labels samples.
+      n_classes: Number of classes, over all clients; 0 leaves scores against classes out. Samples
+        of class -1 count for the others only.
     """
 
-    everyone = True
+    kind: ClassVar[str] = "cluster scores"
+    state_type: ClassVar[type] = WeightsState
+    sums_type: ClassVar[type] = ClusterSums
+    per_client_type: ClassVar[type] = SizesOfClient
+    full_participation: ClassVar[bool] = True
 
-    labelling: Labelling
+    labeling: Labeling
     n_classes: int = 0
 
     def make_learner(self) -> _ClusterLearner:
-        """What gives labels, and sums."""
+        """Builds the model."""
         return _ClusterLearner(self)
 
     def server_update(
-        self, state: ServerState, sums: Tensors, gathered: Tensors
-    ) -> tuple[ServerState, Metrics]:
-        """Names the totals."""
-        named = dict(zip(ClusterSums.names(), sums, strict=True))
-        return state, {**named, "sizes": gathered[0]}
+        self, state: WeightsState, sums: ClusterSums, per_client: SizesOfClient
+    ) -> tuple[WeightsState, Metrics]:
+        """Leaves the state; returns the totals by name."""
+        return state, {**sums._asdict(), "sizes": per_client.sizes}
 
     def second(self) -> DistancePass:
-        """The pass that comes after."""
-        return DistancePass(self.n_features, self.labelling)
+        """Returns the pass that comes after."""
+        return DistancePass(self.n_features, self.labeling)
 
 
 class _ClusterLearner:
     def __init__(self, algorithm: ClusterPass) -> None:
-        self._labels = algorithm.labelling.make_labels(algorithm.n_features)
-        self._n_clusters = algorithm.labelling.n_clusters
+        self._label = algorithm.labeling.make_label(algorithm.n_features)
+        self._n_clusters = algorithm.labeling.n_clusters
         self._n_classes = algorithm.n_classes
 
-    def update(self, broadcast: ServerState, data: ClientData, seed: tf.Tensor) -> ClientOutput:
-        """Sums: `ClusterSums`. Gathered: rows of each cluster."""
+    def update(self, broadcast: WeightsState, data: ClientData, seed: tf.Tensor) -> ClientOutput:
+        """Labels and sums the client's samples."""
         del seed  # nothing is drawn
         if self._n_classes:
             rule = f"Classes must be below n_classes={self._n_classes}."
             tf.debugging.assert_less(data.y, tf.constant(self._n_classes, data.y.dtype), rule)
         sums = cluster_totals(
             data.x,
-            self._labels(broadcast.weights, data.x),
+            self._label(broadcast.weights, data.x),
             data.y,
-            tf.constant(0.0, tf.float64),  # the second pass has the spread
             n_clusters=self._n_clusters,
             n_classes=self._n_classes,
         )
-        return ClientOutput(sums, sums[:1])
+        return ClientOutput(sums, SizesOfClient(sums.counts))
+
+
+class DistanceState(NamedTuple):
+    """State of the second pass.
+
+    Attributes:
+      weights: The model's.
+      means: `(n_clusters, n_features)` float64 global means, NaN for clusters without samples.
+    """
+
+    weights: Tensors
+    means: tf.Tensor
 
 
 @register
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class DistancePass(FederatedAlgorithm):
-    """The second pass, as a round: `DistanceSums`, which the metrics hold by name.
-
-    The state's context is the global means, `(clusters, features)` float64, NaN for clusters
-    without rows. The state stays.
+    """The second pass: `DistanceSums`, which the metrics hold by name.
 
     Attributes:
-      labelling: That of the first pass.
+      labeling: That of the first pass.
     """
 
-    everyone = True
+    kind: ClassVar[str] = "distance scores"
+    state_type: ClassVar[type] = DistanceState
+    sums_type: ClassVar[type] = DistanceSums
+    full_participation: ClassVar[bool] = True
 
-    labelling: Labelling
+    labeling: Labeling
 
     def make_learner(self) -> _DistanceLearner:
-        """What gives labels, and sums."""
+        """Builds the model."""
         return _DistanceLearner(self)
 
     def server_update(
-        self, state: ServerState, sums: Tensors, gathered: Tensors
-    ) -> tuple[ServerState, Metrics]:
-        """Names the totals."""
-        del gathered
-        return state, dict(zip(DistanceSums.names(), sums, strict=True))
+        self, state: DistanceState, sums: DistanceSums, per_client: Any
+    ) -> tuple[DistanceState, Metrics]:
+        """Leaves the state; returns the totals by name."""
+        del per_client
+        return state, sums._asdict()
 
 
 class _DistanceLearner:
     def __init__(self, algorithm: DistancePass) -> None:
-        self._labels = algorithm.labelling.make_labels(algorithm.n_features)
+        self._label = algorithm.labeling.make_label(algorithm.n_features)
 
-    def update(self, broadcast: ServerState, data: ClientData, seed: tf.Tensor) -> ClientOutput:
-        """Sums: `DistanceSums`."""
+    def update(self, broadcast: DistanceState, data: ClientData, seed: tf.Tensor) -> ClientOutput:
+        """Labels the client's samples and sums their distances."""
         del seed  # nothing is drawn
-        (means,) = broadcast.context
-        labels = self._labels(broadcast.weights, data.x)
-        return ClientOutput(distance_totals(data.x, labels, means))
+        labels = self._label(broadcast.weights, data.x)
+        return ClientOutput(distance_totals(data.x, labels, broadcast.means))
 
 
-class FederatedScores(NamedTuple):
+class Evaluation(NamedTuple):
     """What two passes found.
 
     Attributes:
-      scores: As those of `scores`.
-      sizes: `(participants, clusters)` rows of each cluster at each client, int64.
-      left_out: Clients whose rows are not in it, since they are not finite.
+      scores: As those of `score_sums.scores`.
+      sizes: `(participants, n_clusters)` int64, samples of each cluster at each client.
+      sums: Totals of the first pass.
+      distances: Totals of the second pass, if it was made.
+      left_out: Numbers of clients whose samples do not count, since they are not finite.
     """
 
     scores: metrics.Scores
     sizes: np.ndarray
+    sums: ClusterSums
+    distances: DistanceSums | None
     left_out: list[int]
 
 
-def federated_scores(
-    carrier: Carrier,
+def evaluate(
+    backend: Backend,
     participants: Sequence[Participant],
     first: ClusterPass,
     weights: Sequence[Any],
     *,
     with_distances: bool = True,
-) -> FederatedScores:
-    """Scores a model on all clients' rows by two rounds.
+) -> Evaluation:
+    """Scores a model on all clients' samples in two rounds.
 
     Args:
-      carrier: Has the clients.
-      participants: All of them, as from `plan.round(0, everyone=True)`.
-      first: The first pass, made once for all scores of a run: a carrier compiles each once.
-      weights: Of the model, as `first.labelling` takes them.
-      with_distances: Whether to take the second round.
+      backend: Runs the rounds.
+      participants: All clients, in order.
+      first: The first pass; equal ones are compiled once.
+      weights: The model's, as `first.labeling` takes them.
+      with_distances: Whether to make the second pass.
 
     Raises:
-      InputError: If no client has rows that are finite.
+      InputError: If no client has samples that are finite.
       TrainingError: If the passes went over different clients.
     """
-    state = ServerState(tuple(map(tf.convert_to_tensor, weights)))
-    _, found, left_out, _ = carrier.round(first, state, participants)
-    sums = ClusterSums.from_arrays(found[name] for name in ClusterSums.names())
+    state = WeightsState(tensors(weights))
+    _, found, left_out, _ = backend.run_round(first, state, participants)
+    sums = named_sums(ClusterSums, found)
     sizes = np.asarray(found["sizes"]).astype(np.int64)
     if not with_distances:
-        return FederatedScores(scores(sums), sizes, left_out)
-    with_means = state._replace(context=(tf.constant(sums.means()),))
-    _, spread, left_out_then, _ = carrier.round(first.second(), with_means, participants)
+        return Evaluation(scores(sums), sizes, sums, None, left_out)
+    with_means = DistanceState(state.weights, tf.constant(sums.means()))
+    _, spread, left_out_then, _ = backend.run_round(first.second(), with_means, participants)
     if left_out_then != left_out:
         raise TrainingError(
             f"Both passes of the scores need the same clients. The first went without {left_out}, "
             f"the second without {left_out_then}."
         )
-    distances = DistanceSums.from_arrays(spread[name] for name in DistanceSums.names())
-    return FederatedScores(scores(sums, distances), sizes, left_out)
+    distances = named_sums(DistanceSums, spread)
+    return Evaluation(scores(sums, distances), sizes, sums, distances, left_out)

@@ -1,7 +1,8 @@
-"""Decoding ClusterGAN's codes without moving rows: embedding and labellings for federated rounds.
+"""Decoders of ClusterGAN's codes for federated rounds: an embedding and labelings.
 
-Networks that normalise over their batch are applied as the estimator does, each client's rows in
-order, generated ones filling the last batch. So weights are the generator's, then the encoder's.
+Networks that normalize over their batch are applied as the estimator does: each client's samples
+in order, generated ones filling the last batch. So weights are the generator's, then the
+encoder's.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from federated.algorithms.evaluation import Labels
+from federated.algorithms.evaluation import Label
 from federated.algorithms.kmeans import Embed, Embedding, squared_distances
 from federated.core.algorithm import assign
 from tfcluster.clustergan.inference import Inference, recovered
@@ -22,7 +23,7 @@ from tfcluster.config import GANConfig, register
 @register
 @dataclass(frozen=True)
 class GANCodes:
-    """Rows as (z_n, softmax z_c), or the latter alone where training does not recover z_n.
+    """Samples as (z_n, softmax z_c), or the latter alone where training does not recover z_n.
 
     Attributes:
       n_clusters: Length of z_c.
@@ -33,7 +34,7 @@ class GANCodes:
     config: GANConfig
 
     def make_embed(self, n_features: int) -> Embed:
-        """Generator and encoder."""
+        """Builds generator and encoder."""
         codes = _make_codes(n_features, self.n_clusters, self.config)
 
         def embed(weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
@@ -45,7 +46,7 @@ class GANCodes:
 @register
 @dataclass(frozen=True)
 class GANArgmax:
-    """The largest entry of z_c.
+    """The largest entry of z_c, as label.
 
     Attributes:
       n_clusters: Length of z_c.
@@ -55,39 +56,39 @@ class GANArgmax:
     n_clusters: int
     config: GANConfig
 
-    def make_labels(self, n_features: int) -> Labels:
-        """Generator and encoder."""
+    def make_label(self, n_features: int) -> Label:
+        """Builds generator and encoder."""
         codes = _make_codes(n_features, self.n_clusters, self.config)
 
-        def labels(weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+        def label(weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
             return tf.argmax(codes(weights, x)[:, self.config.n_noise :], axis=1)
 
-        return labels
+        return label
 
 
 @register
 @dataclass(frozen=True)
-class NearestCenter:
-    """The nearest of given centres. Weights are the embedding's, then the centres.
+class NearestCentroid:
+    """The nearest centroid, as label. The weights are the embedding's, then the centroids.
 
     Attributes:
-      embedding: How rows are embedded.
-      n_clusters: Number of centres.
+      embedding: How samples are embedded.
+      n_clusters: Number of centroids.
     """
 
     embedding: Embedding
     n_clusters: int
 
-    def make_labels(self, n_features: int) -> Labels:
-        """What embeds."""
+    def make_label(self, n_features: int) -> Label:
+        """Builds the embedding."""
         embed = self.embedding.make_embed(n_features)
 
-        def labels(weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
-            *own, centers = weights
-            centers = tf.ensure_shape(tf.cast(centers, tf.float64), (self.n_clusters, None))
-            return tf.argmin(squared_distances(embed(own, x), centers), axis=1)
+        def label(weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+            *own, centroids = weights
+            centroids = tf.ensure_shape(tf.cast(centroids, tf.float64), (self.n_clusters, None))
+            return tf.argmin(squared_distances(embed(own, x), centroids), axis=1)
 
-        return labels
+        return label
 
 
 def _make_codes(n_features: int, n_clusters: int, config: GANConfig) -> Embed:

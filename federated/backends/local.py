@@ -1,4 +1,4 @@
-"""The local carrier: rounds in this process, the oracle and the lower bound for time."""
+"""The local backend: rounds in this process, the oracle and the lower bound for time."""
 
 from __future__ import annotations
 
@@ -6,44 +6,47 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 
-from federated.core.algorithm import ClientData, FederatedAlgorithm, Screened, ServerState
-from federated.core.backend import RoundResult, Server, Workbench
+from federated.core.algorithm import FederatedAlgorithm, State, ValidatedOutput
+from federated.core.backend import ClientRunner, Clients, RoundResult, ServerRunner
 from federated.core.sampling import Participant
+from federated.core.scaling import Scaling
 
 
-class LocalCarrier:
+class LocalBackend:
     """Runs clients one after the other, or a few side by side.
 
     Args:
-      clients: Rows of each.
+      clients: Samples of each.
       n_workers: Clients at work at a time.
     """
 
-    def __init__(self, clients: Sequence[ClientData], n_workers: int = 1) -> None:
+    def __init__(self, clients: Clients, n_workers: int = 1) -> None:
+        self._clients = clients
         self._pool = ThreadPoolExecutor(n_workers)
-        self._free: SimpleQueue[Workbench] = SimpleQueue()
+        self._idle: SimpleQueue[ClientRunner] = SimpleQueue()
         for _ in range(n_workers):
-            self._free.put(Workbench(clients))
-        self._server = Server()
+            self._idle.put(ClientRunner(clients))
+        self._server = ServerRunner()
 
-    def round(
-        self,
-        algorithm: FederatedAlgorithm,
-        state: ServerState,
-        participants: Sequence[Participant],
+    def run_round(
+        self, algorithm: FederatedAlgorithm, state: State, participants: Sequence[Participant]
     ) -> RoundResult:
-        """One round; see `Carrier`."""
-        sent = algorithm.broadcast(state)
+        """Runs one round; see `Backend`."""
+        broadcast = algorithm.broadcast(state)
 
-        def work(participant: Participant) -> Screened:
-            bench = self._free.get()
+        def work(participant: Participant) -> ValidatedOutput:
+            runner = self._idle.get()
             try:
-                return bench.update(algorithm, sent, participant)
+                return runner.update(algorithm, broadcast, participant)
             finally:
-                self._free.put(bench)
+                self._idle.put(runner)
 
         answers = list(self._pool.map(work, participants))
         return self._server.finish(algorithm, state, participants, answers)
+
+    def scale_samples(self, scaling: Scaling) -> None:
+        """Makes every client scale its own samples; see `Backend`."""
+        self._clients.scale(scaling)
 
     def close(self) -> None:
         """Ends the workers."""

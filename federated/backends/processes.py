@@ -1,11 +1,11 @@
-"""An engine's processes never outlive the run, however it ends.
+"""Ends a backend's processes with the run, however it ends.
 
-Engines start workers, which start workers, and end them if all goes well. When the run is killed
+Backends start workers, which start workers, and end them if all goes well. When the run is killed
 they stay: they hold memory and cores, and keep pipes open that someone waits on. So every process
-an engine starts inherits a mark, and a guardian outside the run ends all that carry it.
+a backend starts inherits a mark, and a guardian outside the run ends all that carry it.
 
 Linux only, where the environment of a process can be read; elsewhere nothing is found, and ending
-processes is left to the engines.
+processes is left to the backends.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _PATIENCE = 20.0  # seconds until processes that no signal reaches are given up
 
 
 @contextlib.contextmanager
-def engine_processes(scratch: Path | None = None) -> Iterator[str]:
-    """Ends every process started within, by whomever, at the end of the block or of this process.
+def backend_processes(scratch: Path | None = None) -> Iterator[str]:
+    """Ends every process started within, at the end of the block or of this process.
 
     Whatever starts while the block runs belongs to it: the mark is in the environment of this
     process. What is forked without a new program carries no mark. Blocks can be nested.
@@ -64,10 +64,9 @@ def engine_processes(scratch: Path | None = None) -> Iterator[str]:
 
 
 def end_processes(mark: str) -> None:
-    """Kills the processes that carry a mark, and those they started, and waits until they are gone.
+    """Kills the processes that carry a mark, and those they started, and waits until they end.
 
-    Children of this process are not reaped: whoever holds one may still signal it by its number,
-    which must not have become another's.
+    Children are not reaped, so their PIDs cannot be reused while a caller may still signal them.
     """
     limit = time.monotonic() + _PATIENCE
     pause = 0.001
@@ -80,12 +79,12 @@ def end_processes(mark: str) -> None:
 
 
 def marked_processes(mark: str) -> set[int]:
-    """Numbers of the living processes with a mark, and of those they started; not this one's."""
+    """Returns the PIDs of living processes with a mark and of their children, without this one's."""
     entry = f"{MARK}={mark}".encode()
     parents: dict[int, int] = {}
     found: set[int] = set()
     for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # gone meanwhile, or another user's
+        with contextlib.suppress(OSError):  # it ended meanwhile, or is another user's
             # the name, in brackets, may hold anything; state and parent follow it
             state, parent, *_ = (folder / "stat").read_text().rpartition(")")[2].split()
             if state in "ZX":

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from federated.algorithms.standardization import standardizer
-from federated.backends.processes import engine_processes
+from federated.backends.processes import backend_processes
 from federated.core.backend import Carrier
 from federated.core.rounds import RoundCheckpoint, Score, Stage, run_stages
 from federated.core.sampling import Participant, Plan
@@ -149,7 +149,7 @@ def carried(backend: str, federation: Federation, options: FederateOptions) -> I
       options: `threads` clients work at a time.
     """
     scratch = Path(tempfile.mkdtemp(prefix="tfcluster-"))
-    with engine_processes(scratch):
+    with backend_processes(scratch):
         store = ClientStore.write(scratch, federation.clients, federation.names)
         carrier = make_carrier(backend, store, options.threads)
         everyone = options.plan(len(store)).round(0, everyone=True)

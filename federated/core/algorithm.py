@@ -1,9 +1,9 @@
-"""Federated algorithms, written once for every carrier.
+"""Federated algorithms, written once for every backend.
 
-An algorithm says what a client computes, what is added over clients, and what the server makes of
-the sums, in plain TensorFlow that runs eagerly as well as inside a graph. A carrier (the local
-one, Flower, TensorFlow Federated) moves tensors and calls these functions; it knows no algorithm
-and does no arithmetic but adding and stacking.
+An algorithm defines what a client computes, which of it is summed over clients, and what the
+server makes of the sums, in plain TensorFlow that runs eagerly as well as inside a graph. A
+backend (the local loop, Flower, TensorFlow Federated) transports tensors and calls these
+functions; it knows no algorithm and does no arithmetic but summing and stacking.
 """
 
 from __future__ import annotations
@@ -11,72 +11,81 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
-import numpy as np
 import tensorflow as tf
 
 Tensors = tuple[tf.Tensor, ...]
 
+State = Any
+"""What the server keeps from round to round: a NamedTuple whose fields are tensors or tuples of
+tensors. Each algorithm documents its own; see `federated.core.structure`."""
 
-class ServerState(NamedTuple):
-    """What the server keeps from round to round, and a checkpoint holds.
+Sums = Any
+"""What adds over clients: a NamedTuple like a state."""
 
-    Attributes:
-      weights: What is learned.
-      slots: Of the server's optimiser.
-      context: What else clients need, as centres or masses.
-    """
-
-    weights: Tensors
-    slots: Tensors = ()
-    context: Tensors = ()
+PerClient = Any
+"""What does not add over clients: a NamedTuple like a state."""
 
 
 class ClientData(NamedTuple):
-    """What a client has.
+    """A client's samples.
 
     Attributes:
-      x: `(rows, features)` float32.
-      y: `(rows,)` int64 classes, -1 where they are not known. Scores alone read them.
+      x: `(n_samples, n_features)` float32.
+      y: `(n_samples,)` int64 classes, -1 where they are unknown. Only scores read them.
     """
 
     x: tf.Tensor
     y: tf.Tensor
 
 
-class ClientOutput(NamedTuple):
-    """What a client sends.
+class Nothing(NamedTuple):
+    """The structure without a tensor, e.g. where nothing is sent per client."""
+
+
+class WeightsState(NamedTuple):
+    """State of rounds that leave a model as it is.
 
     Attributes:
-      sums: Totals over its examples, never means, so that they add over clients.
-      gathered: What does not add; stacked over clients in their order.
+      weights: The model's.
     """
 
-    sums: Tensors
-    gathered: Tensors = ()
+    weights: Tensors
+
+
+class ClientOutput(NamedTuple):
+    """What a client sends in a round.
+
+    Attributes:
+      sums: Totals over its samples, never means, so that they add over clients.
+      per_client: What does not add; stacked over clients in client order.
+    """
+
+    sums: Sums
+    per_client: PerClient = Nothing()
 
 
 Metrics = dict[str, tf.Tensor]
-"""What a round found, by name. Scalars are recorded; arrays are for the stage that asked."""
+"""What a round found, by name. Scalars are recorded; arrays are for the phase that asked."""
 
 
-ServerUpdate = Callable[[ServerState, Tensors, Tensors], tuple[ServerState, Metrics]]
+ServerUpdate = Callable[[State, Sums, PerClient], tuple[State, Metrics]]
 """See `FederatedAlgorithm.server_update`."""
 
 
 class Learner(Protocol):
     """A client's networks and loops, built once per process and used for any client."""
 
-    def update(self, broadcast: ServerState, data: ClientData, seed: tf.Tensor) -> ClientOutput:
-        """A client's work in one round.
+    def update(self, broadcast: State, data: ClientData, seed: tf.Tensor) -> ClientOutput:
+        """Does a client's work in one round.
 
-        It depends on nothing but its arguments: weights are set from `broadcast`, optimisers start
-        afresh.
+        The result depends on the arguments only: weights are set from `broadcast`, and optimizers
+        start afresh.
 
         Args:
-          broadcast: What the server sent.
-          data: The client's.
+          broadcast: What the server sent; see `FederatedAlgorithm.broadcast`.
+          data: The client's samples.
           seed: Scalar, int32.
         """
         ...
@@ -86,19 +95,28 @@ class Learner(Protocol):
 class FederatedAlgorithm(abc.ABC):
     """One kind of round.
 
-    Subclasses are frozen dataclasses of plain values, so that equal ones are one to a carrier,
-    which compiles each once, and an engine can send them as text (`presets.to_dict`). What is
-    learned is not theirs but the `ServerState`'s.
+    Subclasses are frozen dataclasses of plain values: a backend compiles equal ones once and can
+    send them as text (`tfcluster.config.to_dict`). What is learned belongs to the state.
 
     Attributes:
-      everyone: Whether all clients must take part whatever the plan says, as where a mass over
-        all rows is summed.
-      takes_missing: Whether rows may hold NaN, as where scaling is found.
-      n_features: Width of a row.
+      kind: Name of this kind of round in records.
+      state_type: NamedTuple of what the server keeps, and sends.
+      sums_type: NamedTuple of what clients send to be summed.
+      per_client_type: NamedTuple of what clients send that is not summed.
+      losses: Names of the metrics that are losses.
+      full_participation: Whether every client must take part, whatever was sampled, e.g. because
+        a sum is over all samples.
+      allows_missing: Whether samples may hold NaN, e.g. while feature means are estimated.
+      n_features: Features of a sample.
     """
 
-    everyone: ClassVar[bool] = False
-    takes_missing: ClassVar[bool] = False
+    kind: ClassVar[str]
+    state_type: ClassVar[type]
+    sums_type: ClassVar[type]
+    per_client_type: ClassVar[type] = Nothing
+    losses: ClassVar[tuple[str, ...]] = ()
+    full_participation: ClassVar[bool] = False
+    allows_missing: ClassVar[bool] = False
 
     n_features: int
 
@@ -108,84 +126,67 @@ class FederatedAlgorithm(abc.ABC):
 
     @abc.abstractmethod
     def server_update(
-        self, state: ServerState, sums: Tensors, gathered: Tensors
-    ) -> tuple[ServerState, Metrics]:
-        """The server's work in one round.
+        self, state: State, sums: Sums, per_client: PerClient
+    ) -> tuple[State, Metrics]:
+        """Does the server's work in one round.
 
         Args:
-          state: From the round before.
-          sums: `ClientOutput.sums`, added over the participants.
-          gathered: `ClientOutput.gathered`, `(participants, ...)` each, in client order.
+          state: The state after the round before.
+          sums: `ClientOutput.sums`, summed over the participants.
+          per_client: `ClientOutput.per_client`, each tensor `(participants, ...)`, in client order.
+
+        Returns:
+          The new state, perhaps of another structure, and what was found.
         """
 
     def make_server(self) -> ServerUpdate:
-        """Builds what the server needs, once; may create variables. Here, nothing."""
+        """Builds what the server needs, once; may create variables. By default, nothing."""
         return self.server_update
 
-    def broadcast(self, state: ServerState) -> ServerState:
-        """What of the state clients are sent: not the server's slots."""
-        return state._replace(slots=())
+    def broadcast(self, state: State) -> State:
+        """Returns what clients are sent: a state whose fields may be empty. By default, all."""
+        return state
 
 
 def assign(variables: Sequence[tf.Variable], values: Sequence[tf.Tensor]) -> None:
-    """Gives each variable its value, as what was sent to the weights of a learner."""
+    """Assigns each variable its value, e.g. a learner's weights what the server sent."""
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
 
-class Screened(NamedTuple):
-    """A client's output whose numbers are all finite.
+class ValidatedOutput(NamedTuple):
+    """A client's output without infinities and NaN.
 
     Attributes:
-      output: All zeros if any number was not.
-      is_finite: Scalar, whether the client's own numbers stand in `output`.
+      output: The client's numbers, or zeros if any of them was not finite.
+      is_finite: Scalar, whether `output` holds the client's numbers.
     """
 
     output: ClientOutput
     is_finite: tf.Tensor
 
 
-def take_part(
+def client_update(
     algorithm: FederatedAlgorithm,
     learner: Learner,
-    broadcast: ServerState,
+    broadcast: State,
     data: ClientData,
     seed: tf.Tensor,
-) -> Screened:
-    """A client's part in a round, as every carrier calls it; see `Learner.update`."""
+) -> ValidatedOutput:
+    """Runs a client's part of a round, as every backend calls it; see `Learner.update`."""
     output = learner.update(broadcast, data, seed)
-    # an activation can make a finite number of NaN
-    return screened(output, [] if algorithm.takes_missing else [data.x])
+    # an activation can make a finite number of NaN, so the samples are checked too
+    return validate(output, [] if algorithm.allows_missing else [data.x])
 
 
-def screened(output: ClientOutput, rows: Sequence[tf.Tensor] = ()) -> Screened:
-    """Gives an output with infinities or NaN, or of rows with some, weight zero."""
-    values = [*output.sums, *output.gathered, *rows]
+def validate(output: ClientOutput, samples: Sequence[tf.Tensor] = ()) -> ValidatedOutput:
+    """Replaces an output by zeros if it, or one of the samples, is not finite."""
+    values = [*tf.nest.flatten(output), *samples]
     finite = [
         tf.reduce_all(tf.math.is_finite(value)) for value in values if value.dtype.is_floating
     ]
     is_finite = tf.reduce_all(finite)
-
-    def kept(value: tf.Tensor) -> tf.Tensor:
-        return tf.where(is_finite, value, tf.zeros_like(value))
-
-    clean = ClientOutput(tuple(map(kept, output.sums)), tuple(map(kept, output.gathered)))
-    return Screened(clean, is_finite)
-
-
-def as_arrays(state: ServerState) -> dict[str, np.ndarray]:
-    """A state as named arrays, for a checkpoint."""
-    return {
-        f"{part}/{i}": np.asarray(value)
-        for part in state._fields
-        for i, value in enumerate(getattr(state, part))
-    }
-
-
-def as_state(arrays: dict[str, np.ndarray]) -> ServerState:
-    """The state that `as_arrays` named."""
-    parts = []
-    for part in ServerState._fields:
-        count = sum(name.startswith(f"{part}/") for name in arrays)
-        parts.append(tuple(tf.constant(arrays[f"{part}/{i}"]) for i in range(count)))
-    return ServerState(*parts)
+    clean = tf.nest.map_structure(
+        lambda value: tf.where(is_finite, value, tf.zeros_like(value)), output
+    )
+    return ValidatedOutput(clean, is_finite)

@@ -1,97 +1,111 @@
-"""What a carrier is, and what those that run clients in Python share."""
+"""What a backend is, and what those that run clients in Python share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
 from federated.core.algorithm import (
     ClientData,
-    ClientOutput,
     FederatedAlgorithm,
     Metrics,
-    Screened,
-    ServerState,
-    Tensors,
-    take_part,
+    State,
+    ValidatedOutput,
+    client_update,
 )
 from federated.core.sampling import Participant
+from federated.core.scaling import Scaling
+from federated.core.structure import n_bytes
 
 
 class RoundResult(NamedTuple):
-    """What a carrier returns of a round.
+    """What a backend returns of a round.
 
     Attributes:
-      state: The server's new one.
-      metrics: Of the server's update.
-      left_out: Clients whose numbers were not finite.
-      bytes_up: Of the numbers all clients sent, without what an engine wraps them in.
+      state: The server's new state.
+      metrics: What the server's update found.
+      left_out: Numbers of the clients that sent values that were not finite.
+      bytes_up: Bytes of the tensors all clients sent, without a backend's own wrapping.
     """
 
-    state: ServerState
+    state: State
     metrics: Metrics
     left_out: list[int]
     bytes_up: int = 0
 
 
-class Carrier(Protocol):
-    """Moves tensors between server and clients; knows no algorithm."""
+class Backend(Protocol):
+    """Transports tensors between server and clients; knows no algorithm."""
 
-    def round(
-        self,
-        algorithm: FederatedAlgorithm,
-        state: ServerState,
-        participants: Sequence[Participant],
+    def run_round(
+        self, algorithm: FederatedAlgorithm, state: State, participants: Sequence[Participant]
     ) -> RoundResult:
-        """One round.
+        """Runs one round.
 
         Args:
-          algorithm: What to do; compiled when first seen.
-          state: From the round before.
-          participants: In client order, one at least.
+          algorithm: What to compute; compiled when it is first seen.
+          state: The state after the round before.
+          participants: At least one, in client order.
         """
         ...
 
+    def scale_samples(self, scaling: Scaling) -> None:
+        """Makes every client scale its own samples, as they were given, before later rounds."""
+        ...
+
     def close(self) -> None:
-        """Ends whatever the carrier started."""
+        """Ends whatever the backend started."""
         ...
 
 
-Update = Callable[[ServerState, ClientData, tf.Tensor], Screened]
+class Clients(Protocol):
+    """The samples of all clients in a simulation; see `ClientStore`."""
+
+    def __getitem__(self, client: int) -> ClientData:
+        """Returns a client's scaled samples."""
+        ...
+
+    def scale(self, scaling: Scaling) -> None:
+        """Scales the samples of every client, as they were given."""
+        ...
 
 
-class Workbench:
-    """The compiled work of clients, for one at a time; kept as long as its process.
+Update = Callable[[State, ClientData, tf.Tensor], ValidatedOutput]
+
+
+class ClientRunner:
+    """Runs one client at a time; keeps what was compiled as long as its process lives.
 
     Args:
-      clients: Rows of each.
+      clients: Samples by client.
     """
 
-    def __init__(self, clients: Sequence[ClientData]) -> None:
+    def __init__(self, clients: Any) -> None:
         self._clients = clients
         self._updates: dict[FederatedAlgorithm, Update] = {}
 
     def update(
-        self, algorithm: FederatedAlgorithm, sent: ServerState, participant: Participant
-    ) -> Screened:
-        """A client's work in a round; an error carries the client's number as a note."""
+        self, algorithm: FederatedAlgorithm, broadcast: State, participant: Participant
+    ) -> ValidatedOutput:
+        """Runs a client's part of a round; an error carries the client's number as a note."""
         if algorithm not in self._updates:
-            self._updates[algorithm] = compiled_update(algorithm)
+            self._updates[algorithm] = compile_update(algorithm)
         data = self._clients[participant.client]
         try:
-            return self._updates[algorithm](sent, data, tf.constant(participant.seed, tf.int32))
+            seed = tf.constant(participant.seed, tf.int32)
+            return self._updates[algorithm](broadcast, data, seed)
         except Exception as error:
             error.add_note(f"This happened at client number {participant.client}.")
             raise
 
 
-def compiled_update(algorithm: FederatedAlgorithm) -> Update:
-    """The work of a client, compiled once for clients of any size.
+def compile_update(algorithm: FederatedAlgorithm) -> Update:
+    """Compiles a client's work, once for clients of any size.
 
-    With one graph for all, a client's result does not depend on which sizes came before it, and
-    a resumed run takes the very same operations.
+    With one graph for all sizes, a client's result does not depend on which sizes came before it,
+    and a resumed run takes the very same operations.
     """
     learner = algorithm.make_learner()
     any_size = ClientData(
@@ -99,19 +113,19 @@ def compiled_update(algorithm: FederatedAlgorithm) -> Update:
     )
 
     @tf.function(reduce_retracing=True)
-    def update(sent: ServerState, data: ClientData, seed: tf.Tensor) -> Screened:
-        return take_part(algorithm, learner, sent, data, seed)
+    def update(broadcast: State, data: ClientData, seed: tf.Tensor) -> ValidatedOutput:
+        return client_update(algorithm, learner, broadcast, data, seed)
 
-    def run(sent: ServerState, data: ClientData, seed: tf.Tensor) -> Screened:
-        known = tf.nest.map_structure(tf.TensorSpec.from_tensor, sent)
+    def run(broadcast: State, data: ClientData, seed: tf.Tensor) -> ValidatedOutput:
+        known = tf.nest.map_structure(tf.TensorSpec.from_tensor, broadcast)
         graph = update.get_concrete_function(known, any_size, tf.TensorSpec((), tf.int32))
-        return graph(sent, data, seed)
+        return graph(broadcast, data, seed)
 
     return run
 
 
-class Server:
-    """The server's side of a round, compiled once for each algorithm."""
+class ServerRunner:
+    """Runs the server's side of a round; compiles each algorithm once."""
 
     def __init__(self) -> None:
         self._updates: dict[FederatedAlgorithm, tf.types.experimental.PolymorphicFunction] = {}
@@ -119,31 +133,27 @@ class Server:
     def finish(
         self,
         algorithm: FederatedAlgorithm,
-        state: ServerState,
+        state: State,
         participants: Sequence[Participant],
-        answers: Sequence[Screened],
+        answers: Sequence[ValidatedOutput],
     ) -> RoundResult:
-        """Adds and stacks the answers, in the order of the participants, and moves the state."""
+        """Combines the answers, in the order of the participants, and updates the state."""
         if algorithm not in self._updates:
             self._updates[algorithm] = tf.function(algorithm.make_server(), reduce_retracing=True)
-        sums, gathered = combined(answers)
-        new_state, metrics = self._updates[algorithm](state, sums, gathered)
+        sums, per_client = combine(answers)
+        new_state, metrics = self._updates[algorithm](state, sums, per_client)
         pairs = zip(participants, answers, strict=True)
         left_out = [participant.client for participant, answer in pairs if not answer.is_finite]
         bytes_up = sum(n_bytes(answer.output) for answer in answers)
         return RoundResult(new_state, metrics, left_out, bytes_up)
 
 
-def n_bytes(tensors: ServerState | ClientOutput) -> int:
-    """Of all numbers in it."""
-    return sum(t.shape.num_elements() * t.dtype.size for t in tf.nest.flatten(tensors))
-
-
-def combined(answers: Sequence[Screened]) -> tuple[Tensors, Tensors]:
-    """Sums added and the rest stacked, both in the order of the answers."""
-    outputs = [answer.output for answer in answers]
-    sums = list(outputs[0].sums)
-    for output in outputs[1:]:
-        sums = [total + value for total, value in zip(sums, output.sums, strict=True)]
-    gathered = zip(*(output.gathered for output in outputs), strict=True)
-    return tuple(sums), tuple(tf.stack(values) for values in gathered)
+def combine(answers: Sequence[ValidatedOutput]) -> tuple[Any, Any]:
+    """Returns the sums, added, and the rest, stacked, both in the order of the answers."""
+    first, *others = (answer.output for answer in answers)
+    sums = first.sums
+    for output in others:
+        sums = tf.nest.map_structure(tf.add, sums, output.sums)
+    outputs = [first.per_client, *(output.per_client for output in others)]
+    per_client = tf.nest.map_structure(lambda *values: tf.stack(values), *outputs)
+    return sums, per_client

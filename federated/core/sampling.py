@@ -1,6 +1,7 @@
-"""Who takes part in which round with which seed: chosen once, here, and handed to every carrier.
+"""Which clients take part in which round, and with which seeds.
 
-Engines that choose for themselves choose differently, and then nothing can be compared.
+Both are chosen here, once, and handed to every backend: backends that choose for themselves
+choose differently, and their results cannot be compared.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class Participant(NamedTuple):
 
     Attributes:
       client: Number of the client.
-      seed: Of everything it draws in this round, in [0, 2^31 - 1).
+      seed: Seed of everything the client draws in this round, in [0, 2^31 - 1).
     """
 
     client: int
@@ -26,47 +27,49 @@ class Participant(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """A function from the number of a round to its participants.
+class ClientSampler:
+    """Maps the number of a round to its participants.
 
     Attributes:
-      n_clients: Clients there are.
-      per_round: Clients chosen for a round, without replacement; 0 for all.
-      dropout: Probability that a chosen client does not answer, in [0, 1). At least one always
-        does.
-      seed: Of the choice and of the participants' seeds.
+      n_clients: Number of clients.
+      per_round: Clients sampled for a round, without replacement; None for all.
+      dropout: Probability that a sampled client does not answer, in [0, 1). At least one always
+        answers.
+      seed: Seed of the sampling and of the participants' seeds.
+
+    Raises:
+      InputError: If a number is out of its range.
     """
 
     n_clients: int
-    per_round: int = 0
+    per_round: int | None = None
     dropout: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.per_round <= self.n_clients:
+        if self.per_round is not None and not 1 <= self.per_round <= self.n_clients:
             raise InputError(
-                f"Clients per round must be between 1 and the {self.n_clients} there are, or 0 "
-                f"for all. Received: {self.per_round}."
+                f"`clients_per_round` must be between 1 and {self.n_clients}, the number of "
+                f"clients. Received: {self.per_round}."
             )
         if not 0 <= self.dropout < 1:
-            raise InputError(
-                f"The probability of a dropout must be in [0, 1). Received: {self.dropout}."
-            )
+            raise InputError(f"`dropout` must be in [0, 1). Received: {self.dropout}.")
 
-    def round(self, number: int, *, everyone: bool = False) -> list[Participant]:
-        """The participants of a round, by number of the client.
+    def participants(
+        self, round_number: int, *, full_participation: bool = False
+    ) -> list[Participant]:
+        """Returns the participants of a round, in client order.
 
         Args:
-          number: Of the round, from 0 on; rounds of all phases are counted on.
-          everyone: Whether all clients take part whatever the plan says, as where masses of all
-            rows are summed.
+          round_number: Number of the round, from 0 on, counted over all phases.
+          full_participation: Whether all clients take part, whatever would be sampled.
         """
-        rng = np.random.default_rng([self.seed, number])
+        rng = np.random.default_rng([self.seed, round_number])
         seeds = rng.integers(2**31 - 1, size=self.n_clients)
-        chosen = np.arange(self.n_clients)
-        if not everyone:
-            chosen = rng.permutation(chosen)[: self.per_round or self.n_clients]
-            answers = rng.random(len(chosen)) >= self.dropout
+        sampled = np.arange(self.n_clients)
+        if not full_participation:
+            sampled = rng.permutation(sampled)[: self.per_round or self.n_clients]
+            answers = rng.random(len(sampled)) >= self.dropout
             answers[0] |= not answers.any()
-            chosen = np.sort(chosen[answers])
-        return [Participant(int(client), int(seeds[client])) for client in chosen]
+            sampled = np.sort(sampled[answers])
+        return [Participant(int(client), int(seeds[client])) for client in sampled]

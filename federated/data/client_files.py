@@ -1,4 +1,4 @@
-"""Clients from a user's folder, a data file each."""
+"""Clients from a user's folder with a data file for each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def load_folder(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], list[Dat
       path: The folder; hidden files in it are ignored.
 
     Returns:
-      The names of the clients (of the files, without suffix), sorted by file, and their rows.
+      The names of the clients (of the files, without suffix), sorted by file, and their samples.
       Labels that are not whole numbers are numbered over all files together.
 
     Raises:

@@ -1,26 +1,29 @@
-"""Clients' rows in files of their own, which every carrier's workers read where they run."""
+"""Clients' samples in files of their own, which every backend's workers read where they run."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from federated.core.algorithm import ClientData
+from federated.core.scaling import Scaling
 
-Rows = tuple[np.ndarray, np.ndarray | None]
-"""`(rows, features)` and perhaps `(rows,)` classes."""
+Samples = tuple[np.ndarray, np.ndarray | None]
+"""`(n_samples, n_features)` and perhaps `(n_samples,)` classes."""
 
 
 class ClientStore(Sequence[ClientData]):
-    """A folder with the rows and the classes of each client as raw numbers.
+    """A folder with the samples and the classes of each client as raw numbers.
 
     In a simulation it stands for the disks of all clients. Workers read it by themselves: nothing
-    but the name of the folder is sent, and pages of a file are in memory once however many
+    but the name of the folder is sent, and pages of a file are in memory once, however many
     processes read it.
+
+    Client i has the files `i.x` and `i.y`, and `i.given` while its samples are scaled.
 
     Args:
       folder: What `write` made.
@@ -31,17 +34,18 @@ class ClientStore(Sequence[ClientData]):
         facts = json.loads((folder / "clients.json").read_text())
         self.names: list[str] = facts["names"]
         self.n_features: int = facts["n_features"]
+        self._scaling = Scaling()
 
     @classmethod
     def write(
-        cls, folder: Path, clients: Iterable[Rows], names: Sequence[str] | None = None
+        cls, folder: Path, clients: Iterable[Samples], names: Sequence[str] | None = None
     ) -> ClientStore:
         """Makes the folder.
 
         Args:
           folder: Made if it is not there.
           clients: Each as numbers that fit float32 and int64; without classes -1 is written.
-          names: Of the clients; numbers if left out.
+          names: Names of the clients; numbers if left out.
         """
         folder.mkdir(parents=True, exist_ok=True)
         n_clients, n_features = 0, 0
@@ -55,26 +59,30 @@ class ClientStore(Sequence[ClientData]):
         return cls(folder)
 
     def __len__(self) -> int:
-        """Number of clients."""
+        """Returns the number of clients."""
         return len(self.names)
 
     def __getitem__(self, client: int) -> ClientData:  # type: ignore[override]
-        """A client's rows and classes."""
-        x, y = self.rows(client)
+        """Returns a client's samples, scaled, and classes."""
+        x, y = self.samples(client)
         return ClientData(tf.constant(x), tf.constant(y))
 
-    def rows(self, client: int) -> tuple[np.ndarray, np.ndarray]:
-        """The same as arrays, `(rows, features)` and `(rows,)`, read as they are looked at."""
+    def samples(self, client: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the same as arrays, `(n_samples, n_features)` mapped, and `(n_samples,)`."""
         y = np.fromfile(self.folder / f"{client}.y", np.int64)
-        shape = (len(y), self.n_features)
-        return np.memmap(self.folder / f"{client}.x", np.float32, "r", shape=shape), y
+        return self._mapped(self.folder / f"{client}.x", len(y)), y
 
-    def change(self, function: Callable[[np.ndarray], np.ndarray]) -> None:
-        """Lets every client change its own rows, as by scaling them.
+    def _mapped(self, path: Path, n_samples: int) -> np.ndarray:
+        return np.memmap(path, np.float32, "r", shape=(n_samples, self.n_features))
 
-        Args:
-          function: `(rows, features)` to the same, float32.
-        """
+    def scale(self, scaling: Scaling) -> None:
+        """Scales the samples of every client, as they were given."""
+        if scaling.equals(self._scaling):
+            return
         for client in range(len(self)):
-            changed = function(np.array(self.rows(client)[0]))
-            changed.astype(np.float32).tofile(self.folder / f"{client}.x")
+            current, given = (self.folder / f"{client}{end}" for end in (".x", ".given"))
+            if self._scaling.is_identity:
+                current.rename(given)
+            x = np.fromfile(given, np.float32).reshape(-1, self.n_features)
+            scaling(x).tofile(current)
+        self._scaling = scaling

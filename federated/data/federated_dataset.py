@@ -1,135 +1,305 @@
-"""From a data set's name and a partition, or a folder of files, to clients."""
+"""From a data set's name and a partition, a folder of files, or arrays, to clients."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from federated.data.client_files import load_folder
-from federated.data.client_store import Rows
+from federated.data.client_store import Samples
 from federated.data.partition import make_partition
+from tfcluster.data import DATASETS, Picture, load_data, load_groups
 from tfcluster.data.datasets import GROUPS, needs_scaling
-from tfcluster.data.loading import DATASETS, Picture, load_data, load_groups
 from tfcluster.errors import InputError
 from tfcluster.metrics import encode_labels
 
 _GROUP_WORDS = {"mnist": "writer", "heart_disease": "hospital", "mice_protein": "mouse"}
+_CLIENTS = 5  # where nothing else is said
 
 
 @dataclasses.dataclass(frozen=True)
-class Split:
-    """How rows are split over clients.
+class PartitionConfig:
+    """How samples are partitioned across clients.
 
     Attributes:
       partition: "iid", "dirichlet", "shards", "quantity", "one_class" or "natural".
-      clients: Number of clients; 0 for all natural groups, or the files of a folder.
-      alpha: Of "dirichlet" and "quantity".
-      per_client: Shards of a client.
+      n_clients: Number of clients; None for five, or for all natural groups.
+      alpha: Concentration of "dirichlet" and "quantity".
+      per_client: Shards per client of "shards".
     """
 
     partition: str = "iid"
-    clients: int = 0
+    n_clients: int | None = None
     alpha: float | None = None
     per_client: int | None = None
 
+    def make(self, n_samples: int, y: Any, groups: Any, seed: int, prefix: str | None) -> Any:
+        """Returns the `Partition`; see `make_partition`."""
+        is_natural = self.partition == "natural"
+        return make_partition(
+            self.partition,
+            n_samples=n_samples,
+            y=y,
+            groups=groups,
+            n_clients=self.n_clients or (None if is_natural else _CLIENTS),
+            seed=seed,
+            alpha=self.alpha,
+            per_client=self.per_client,
+            prefix=prefix if is_natural else None,
+        )
+
 
 @dataclasses.dataclass(frozen=True)
-class Federation:
-    """Clients and what they have.
+class FederatedDataset:
+    """Clients and their samples.
 
     Attributes:
-      names: Of the clients.
-      clients: Rows of each, and their classes numbered alike at all clients, or None.
+      names: Names of the clients.
+      clients: Samples of each, and their classes, numbered alike at all clients, or None.
       classes: What the classes are called; empty if they are not known.
-      is_scaled: Whether rows are used as they are; others have missing values and units, and are
-        brought to mean 0 and standard deviation 1 by the clients together.
-      picture: How a row is drawn, if it can be.
+      has_units: Whether features have units or missing values, so that they should be standardized.
+      picture: How a sample is drawn, if it can be.
+      feature_names: Names of the features; empty if they are not known.
+      order: Where a matrix was partitioned, the row of each sample in it, in client order.
     """
 
     names: tuple[str, ...]
-    clients: list[Rows]
-    classes: tuple[str, ...]
-    is_scaled: bool
-    picture: Picture | None
+    clients: list[Samples]
+    classes: tuple[str, ...] = ()
+    has_units: bool = False
+    picture: Picture | None = None
+    feature_names: tuple[str, ...] = ()
+    order: np.ndarray | None = None
 
     @property
     def n_features(self) -> int:
-        """Width of a row."""
+        """Features of a sample."""
         return int(self.clients[0][0].shape[1])
 
     @property
     def sizes(self) -> list[int]:
-        """Rows of each client."""
+        """Samples of each client."""
         return [len(x) for x, _ in self.clients]
 
     def counts(self) -> np.ndarray:
-        """Rows of each client in each class, `(clients, classes)`; one column without classes."""
+        """Returns `(n_clients, n_classes)` samples; one column without classes."""
         if not self.classes:
             return np.array(self.sizes)[:, np.newaxis]
         k = len(self.classes)
         return np.stack([np.bincount(y, minlength=k) for _, y in self.clients if y is not None])
 
-    def pooled(self, clients: Sequence[Rows] | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-        """All rows and classes in one place, which only a simulation can look at."""
+    def pooled(
+        self, clients: Sequence[Samples] | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns all samples and classes in one place, which only a simulation can look at."""
         parts = self.clients if clients is None else clients
         y = np.concatenate([y for _, y in parts if y is not None]) if self.classes else None
         return np.concatenate([x for x, _ in parts]), y
 
+    def check_finite(self, *, missing_allowed: bool) -> None:
+        """Raises `InputError` if a value is infinite, or missing where nothing will fill it."""
+        for name, (x, _) in zip(self.names, self.clients, strict=True):
+            wrong = np.isinf(x) if missing_allowed else ~np.isfinite(x)
+            if wrong.any():
+                raise InputError(
+                    f"Samples must be finite numbers. Received {wrong.sum()} other values of "
+                    f"client {name}. Correct them, or standardize (`standardize=True`, "
+                    "--standardize), which replaces missing values by the feature's mean."
+                )
 
-def load_federation(dataset: str, split: Split, seed: int) -> Federation:
-    """Clients of a data set, or of a folder with a file for each.
+
+def load_federated_dataset(dataset: str, config: PartitionConfig, seed: int) -> FederatedDataset:
+    """Loads clients of a data set, or of a folder with a file for each.
 
     Args:
-      dataset: A name or a file, whose rows are split; or a folder, whose files are the clients
-        (a folder that is called like a data set, as `./digits`).
-      split: How.
-      seed: Of the split.
+      dataset: A name or a file, whose samples are partitioned; or a folder, whose files are the
+        clients (a folder that is called like a data set, as `./digits`).
+      config: How samples are partitioned.
+      seed: Seed of the partition.
 
     Raises:
-      InputError: If the data cannot be had, or be split like this.
+      InputError: If the data cannot be loaded or partitioned like this.
     """
     if dataset not in DATASETS and Path(dataset).is_dir():
-        return _of_folder(dataset, split)
-    is_scaled = not (dataset in DATASETS and needs_scaling(dataset))
-    data = load_data(dataset, standardize=False) if not is_scaled else load_data(dataset)
-    is_natural = split.partition == "natural"
-    part = make_partition(
-        split.partition,
-        n_rows=len(data.X),
-        y=data.y,
-        groups=load_groups(dataset) if is_natural and dataset in GROUPS else None,
-        n_clients=split.clients or (None if is_natural else 5),
-        seed=seed,
-        alpha=split.alpha,
-        per_client=split.per_client,
-        prefix=_GROUP_WORDS.get(dataset) if is_natural else None,
-    )
-    classes, codes = encode_labels(data.y) if data.y is not None else ((), None)
-    rows: list[Rows] = [(data.X[own], None if codes is None else codes[own]) for own in part.rows]
-    return Federation(part.names, rows, _words(classes), is_scaled, data.picture)
+        return _from_folder(dataset, config)
+    has_units = dataset in DATASETS and needs_scaling(dataset)
+    data = load_data(dataset, standardize=False) if has_units else load_data(dataset)
+    has_groups = config.partition == "natural" and dataset in GROUPS
+    groups = load_groups(dataset) if has_groups else None
+    word = _GROUP_WORDS.get(dataset)
+    made = partition_matrix(data.X, data.y, config, seed, groups=groups, prefix=word)
+    return dataclasses.replace(made, has_units=has_units, picture=data.picture)
 
 
-def _of_folder(folder: str, split: Split) -> Federation:
-    if split != Split():
+def partition_matrix(
+    X: np.ndarray,
+    y: ArrayLike | None,
+    config: PartitionConfig,
+    seed: int,
+    *,
+    groups: ArrayLike | None = None,
+    prefix: str | None = None,
+) -> FederatedDataset:
+    """Partitions one matrix across clients.
+
+    Args:
+      X: `(n_samples, n_features)`.
+      y: `(n_samples,)` classes, or None.
+      config: How samples are partitioned.
+      seed: Seed of the partition.
+      groups: `(n_samples,)` natural groups, or None.
+      prefix: What a natural group is called.
+
+    Raises:
+      InputError: If the samples cannot be partitioned like this.
+    """
+    part = config.make(len(X), y, groups, seed, prefix)
+    classes, codes = encode_labels(y) if y is not None else ((), None)
+    clients: list[Samples] = [
+        (X[own], None if codes is None else codes[own]) for own in part.indices
+    ]
+    order = np.concatenate(part.indices)
+    return FederatedDataset(part.names, clients, _words(classes), order=order)
+
+
+def _from_folder(folder: str, config: PartitionConfig) -> FederatedDataset:
+    if config != PartitionConfig():
         raise InputError(
             f"The files of {folder} are the clients, so it takes no --partition, --clients or "
-            f"their options. Received: {split}."
+            f"their options. Received: {config}."
         )
     names, datasets = load_folder(folder)
-    rows: list[Rows] = [(data.X, None) for data in datasets]
-    classes: ArrayLike = ()
-    if datasets[0].y is not None:
-        labels = np.concatenate([d.y for d in datasets if d.y is not None])
-        classes, codes = encode_labels(labels)
-        ends = np.cumsum([len(data.X) for data in datasets])[:-1]
-        parts = np.split(codes, ends)
-        rows = [(data.X, y) for data, y in zip(datasets, parts, strict=True)]
-    is_scaled = not any(np.isnan(x).any() for x, _ in rows)
-    return Federation(names, rows, _words(classes), is_scaled, datasets[0].picture)
+    made = _of_clients(names, [data.X for data in datasets], [data.y for data in datasets])
+    has_units = any(np.isnan(x).any() for x, _ in made.clients)
+    return dataclasses.replace(made, has_units=has_units, picture=datasets[0].picture)
+
+
+def _of_clients(
+    names: Sequence[str], matrices: Sequence[np.ndarray], labels: Sequence[Any]
+) -> FederatedDataset:
+    """Numbers classes over all clients together."""
+    if labels[0] is None:
+        return FederatedDataset(tuple(names), [(x, None) for x in matrices])
+    classes, codes = encode_labels(np.concatenate([np.asarray(y) for y in labels]), "y")
+    ends = np.cumsum([len(x) for x in matrices])[:-1]
+    clients: list[Samples] = list(zip(matrices, np.split(codes, ends), strict=True))
+    return FederatedDataset(tuple(names), clients, _words(classes))
+
+
+def dataset_of_arrays(
+    X: Mapping[str, Any] | Sequence[Any],
+    y: Mapping[str, Any] | Sequence[Any] | None = None,
+    names: Sequence[str] | None = None,
+) -> FederatedDataset:
+    """Takes clients from a dictionary, or a list, of matrices or data frames.
+
+    Args:
+      X: Client name to `(n_samples, n_features)`, or a list of those.
+      y: Classes of each client in the same structure, for scores only.
+      names: Names of the clients of a list; "client 0", ... if left out.
+
+    Raises:
+      InputError: If clients are no matrices of the same features, `y` has another structure, or
+        names are not unique.
+    """
+    if isinstance(X, Mapping):
+        if names is not None:
+            raise InputError("`names` are for a list of clients; a dictionary has its own.")
+        names, matrices = list(map(str, X)), list(X.values())
+        labels = _labels_by_name(X, y)
+    else:
+        matrices = list(X)
+        names = names or [f"client {i}" for i in range(len(matrices))]
+        labels = [None] * len(matrices) if y is None else list(y)
+    _check_structure(names, matrices, labels)
+    features = [_feature_names(matrix) for matrix in matrices]
+    _check_same_features(names, features)
+    arrays = [_matrix(name, matrix) for name, matrix in zip(names, matrices, strict=True)]
+    _check_widths(names, arrays)
+    for name, x, own in zip(names, arrays, labels, strict=True):
+        if own is not None and np.shape(own) != (len(x),):
+            raise InputError(
+                f"`y` needs one class per sample. Received shape {np.shape(own)} for the {len(x)} "
+                f"samples of client {name}."
+            )
+    made = _of_clients(names, arrays, labels)
+    has_units = any(np.isnan(x).any() for x in arrays)
+    return dataclasses.replace(made, has_units=has_units, feature_names=features[0])
+
+
+def _labels_by_name(X: Mapping[str, Any], y: Any) -> list[Any]:
+    if y is None:
+        return [None] * len(X)
+    if not isinstance(y, Mapping) or set(map(str, y)) != set(map(str, X)):
+        received = sorted(map(str, y)) if isinstance(y, Mapping) else type(y).__name__
+        raise InputError(
+            f"`y` must be a dictionary with the clients of X, {sorted(map(str, X))}. "
+            f"Received: {received}."
+        )
+    by_name = {str(name): own for name, own in y.items()}
+    return [by_name[str(name)] for name in X]
+
+
+def _check_structure(names: Sequence[str], matrices: Sequence[Any], labels: Sequence[Any]) -> None:
+    if not matrices:
+        raise InputError("At least one client is needed. Received none.")
+    if not len(set(names)) == len(names) == len(matrices):
+        raise InputError(
+            f"Every client needs a name of its own. Received {len(matrices)} clients and the names "
+            f"{list(names)}."
+        )
+    if len(labels) != len(matrices):
+        raise InputError(
+            f"`y` needs the classes of all {len(matrices)} clients. Received: {len(labels)}."
+        )
+
+
+def _feature_names(matrix: Any) -> tuple[str, ...]:
+    columns = getattr(matrix, "columns", None)
+    return () if columns is None else tuple(map(str, columns))
+
+
+def _check_same_features(names: Sequence[str], features: Sequence[tuple[str, ...]]) -> None:
+    for name, own in zip(names, features, strict=True):
+        if own != features[0]:
+            raise InputError(
+                f"The clients must have the same features in the same order. Received "
+                f"{list(features[0])} at {names[0]}, {list(own)} at {name}."
+            )
+
+
+def _matrix(name: str, matrix: Any) -> np.ndarray:
+    try:
+        array = np.asarray(matrix, dtype=np.float64 if _is_wide(matrix) else np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"The samples of client {name} must be numbers. Received: {error}."
+        ) from error
+    if array.ndim != 2 or 0 in array.shape:
+        raise InputError(
+            f"Client {name} needs a matrix of at least one sample and one feature. Received shape "
+            f"{array.shape}."
+        )
+    return array
+
+
+def _is_wide(matrix: Any) -> bool:
+    """Returns whether numbers may lose digits in float32."""
+    return np.asarray(matrix).dtype != np.float32
+
+
+def _check_widths(names: Sequence[str], arrays: Sequence[np.ndarray]) -> None:
+    for name, array in zip(names, arrays, strict=True):
+        if array.shape[1] != arrays[0].shape[1]:
+            raise InputError(
+                f"The clients must have the same features. Received {arrays[0].shape[1]} at "
+                f"{names[0]}, {array.shape[1]} at {name}."
+            )
 
 
 def _words(classes: ArrayLike) -> tuple[str, ...]:

@@ -1,44 +1,77 @@
-"""The stage that finds centres among embedded rows of all clients, exactly or in one round."""
+"""The phase that finds centroids among embedded samples of all clients, exactly or in one round."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
 
-from federated.algorithms.kmeans import Embedding, FederatedLloyd
-from federated.algorithms.one_shot import METHODS, ClientCenters, proposals
-from federated.core.algorithm import FederatedAlgorithm, Metrics, ServerState
-from federated.core.rounds import Stage
+from federated.algorithms.kmeans import Embedding, LloydIteration
+from federated.algorithms.one_shot import METHODS, ClientCentroids, lloyd_starts
+from federated.core.algorithm import FederatedAlgorithm, Metrics, WeightsState
+from federated.core.phases import Artifacts, Found, Phase
 from tfcluster.errors import InputError
 from tfcluster.estimator import unnumbered
-from tfcluster.files import Arrays
-from tfcluster.training.phases import Record
 
-Centroids = Literal["lloyd", "k_fed", "max_min", "double_kmeans", "random", "random_weighted"]
+CentroidMethod = Literal["lloyd", "k_fed", "max_min", "double_kmeans", "random", "random_weighted"]
 
 _CLIENT_ITERATIONS = 30
 _CLIENT_RESTARTS = 3
 
 
-class CentroidStage(Stage):
-    """Centres: starts from what clients propose, then Lloyd's algorithm, or none of it.
+@dataclasses.dataclass(frozen=True)
+class CentroidSearch:
+    """How centroids are found.
+
+    Attributes:
+      method: "lloyd", exact federated k-means from several starts; or one of
+        `one_shot.METHODS`, from one round in which clients cluster their own samples.
+      n_clusters: Number of centroids.
+      client_centroids: Centroids a client sends; None for as many as there are clusters, or their
+        square root for "k_fed", which is made for clients that have few of them.
+      n_starts: Starts of "lloyd".
+      max_rounds: Bound on the rounds of "lloyd".
+      seed: Seed of the server's draws.
+    """
+
+    method: CentroidMethod
+    n_clusters: int
+    client_centroids: int | None
+    n_starts: int
+    max_rounds: int
+    seed: int
+
+    @property
+    def n_sent(self) -> int:
+        """Centroids a client sends."""
+        if self.client_centroids is not None:
+            return self.client_centroids
+        k = self.n_clusters
+        return math.isqrt(k - 1) + 1 if self.method == "k_fed" else k
+
+    def check(self, n_clients: int) -> None:
+        """Raises `InputError` if the clients send fewer centroids than are needed."""
+        if n_clients * self.n_sent < self.n_clusters:
+            raise InputError(
+                f"{self.n_clusters} centroids cannot be made of {n_clients} clients that send "
+                f"{self.n_sent} each. Raise it by client_centroids={self.n_clusters} (--set), or "
+                'choose centroids="lloyd" (--centroids lloyd).'
+            )
+
+
+class CentroidPhase(Phase):
+    """Finds centroids: starts from the clients' own, then Lloyd's algorithm, or none of it.
 
     Args:
-      n_features: Width of a row.
-      embedding: How rows are embedded.
-      parts: Networks whose weights the embedding takes, as earlier stages kept them.
-      n_clusters: Number of centres.
-      seed: Of the server's draws.
-      method: "lloyd", exact federated k-means from several starts; or one of `METHODS`.
-      n_offered: Centres a client offers; 0 for as many as there are clusters, or their square
-        root for "k_fed".
-      n_starts: Starts of "lloyd".
-      n_rounds: Bound on the rounds of "lloyd".
-      keeps: Name of the centres, `(n_clusters, units)` float32, among what is kept.
+      n_features: Features of a sample.
+      embedding: How samples are embedded.
+      networks: Names of the networks whose weights the embedding takes, as phases before left them.
+      search: How centroids are found.
+      artifact: Name of the centroids, `(n_clusters, n_units)` float32, among what the phase leaves.
     """
 
     name = "centroids"
@@ -47,83 +80,50 @@ class CentroidStage(Stage):
         self,
         n_features: int,
         embedding: Embedding,
-        parts: Sequence[str],
-        n_clusters: int,
-        seed: int,
-        method: Centroids,
-        *,
-        n_offered: int,
-        n_starts: int,
-        n_rounds: int,
-        keeps: str,
+        networks: Sequence[str],
+        search: CentroidSearch,
+        artifact: str,
     ) -> None:
-        self._parts, self._k, self._seed = parts, n_clusters, seed
-        self._method, self._n_starts, self._keeps = method, n_starts, keeps
-        self.n_rounds = 1 + (n_rounds if method == "lloyd" else 0)
-        n_offered = n_offered or usual_offer(method, n_clusters)
-        self._propose = ClientCenters(
-            n_features, embedding, n_offered, _CLIENT_ITERATIONS, _CLIENT_RESTARTS
+        self._networks, self._search, self._artifact = networks, search, artifact
+        self.n_rounds = 1 + (search.max_rounds if search.method == "lloyd" else 0)
+        self._first = ClientCentroids(
+            n_features, embedding, search.n_sent, _CLIENT_ITERATIONS, _CLIENT_RESTARTS
         )
-        self._lloyd = FederatedLloyd(n_features, embedding)
+        self._lloyd = LloydIteration(n_features, embedding)
 
-    def begin(self, kept: Arrays) -> ServerState:
-        """The embedding's weights."""
-        return self._propose.state([w for part in self._parts for w in unnumbered(part, kept)])
+    def begin(self, artifacts: Artifacts) -> WeightsState:
+        """Returns the embedding's weights."""
+        return self._first.initial_state(
+            [weight for name in self._networks for weight in unnumbered(name, artifacts)]
+        )
 
     def algorithm(self, number: int) -> FederatedAlgorithm:
-        """Proposals, then Lloyd's algorithm."""
-        return self._lloyd if number else self._propose
+        """Returns the clients' own k-means, then Lloyd's algorithm."""
+        return self._lloyd if number else self._first
 
-    def receive(
-        self, number: int, state: ServerState, metrics: Metrics
-    ) -> tuple[ServerState, Record]:
-        """Makes starts of the proposals; later sorts them, the best first."""
+    def receive(self, number: int, state: Any, metrics: Metrics) -> Found:
+        """Makes starts of the clients' centroids; later sorts the starts, the best first."""
         if number == 0:
-            return self._lloyd.state(state.weights, self._first(metrics)), {}
+            return Found(self._lloyd.initial_state(state.weights, self._starts(metrics)), {}, {})
         inertia = np.asarray(metrics["inertia"])
         # the best start comes first, so that a checkpoint needs nothing but the state
         order = np.argsort(inertia, kind="stable")
-        (centers,) = state.context
-        state = state._replace(context=(tf.gather(centers, order),))
+        state = state._replace(centroids=tf.gather(state.centroids, order))
         shift = float(np.max(metrics["shift"]))
-        return state, {"inertia": float(inertia.min()), "shift": shift}
+        return Found(state, {}, {"inertia": float(inertia.min()), "shift": shift})
 
-    def _first(self, metrics: Metrics) -> np.ndarray:
-        centers, counts = (np.asarray(metrics[name]) for name in ("centers", "counts"))
-        if self._method == "lloyd":
-            return proposals(centers, counts, self._k, self._n_starts, self._seed)
-        return METHODS[self._method](centers, counts, self._k, self._seed)[np.newaxis]
+    def _starts(self, metrics: Metrics) -> np.ndarray:
+        centroids, counts = (np.asarray(metrics[name]) for name in ("centroids", "counts"))
+        ask = self._search
+        if ask.method == "lloyd":
+            return lloyd_starts(centroids, counts, ask.n_clusters, ask.n_starts, ask.seed)
+        return METHODS[ask.method](centroids, counts, ask.n_clusters, ask.seed)[np.newaxis]
 
-    def is_over(self, record: Record) -> bool:
-        """Whether no centre of any start moved."""
-        return record.get("shift") == 0.0
+    def is_over(self, found: Found) -> bool:
+        """Returns whether no centroid of any start moved."""
+        return found.metrics.get("shift") == 0.0
 
-    def end(self, state: ServerState) -> Arrays:
-        """The centres of the best start."""
-        return {self._keeps: np.asarray(state.context[0][0], np.float32)}
-
-
-def usual_offer(method: Centroids, n_clusters: int) -> int:
-    """Centres a client offers where nothing else was said."""
-    return math.isqrt(n_clusters - 1) + 1 if method == "k_fed" else n_clusters
-
-
-def check_offers(method: Centroids, n_clients: int, n_clusters: int, n_offered: int) -> None:
-    """Sees to it, before anything is trained, that clients offer as many centres as are needed.
-
-    Args:
-      method: As of `CentroidStage`.
-      n_clients: Clients there are.
-      n_clusters: Centres that are made of what they offer.
-      n_offered: As of `CentroidStage`.
-
-    Raises:
-      InputError: If they offer fewer.
-    """
-    each = n_offered or usual_offer(method, n_clusters)
-    if n_clients * each < n_clusters:
-        raise InputError(
-            f"{n_clusters} centres need as many offers of the clients. Received: {n_clients} "
-            f"clients that offer {each} each. Raise it by --set client_centers={n_clusters}, or "
-            "choose --centroids lloyd."
-        )
+    def end(self, state: Any) -> Artifacts:
+        """Returns the centroids of the best start, and of all."""
+        centroids = np.asarray(state.centroids)
+        return {self._artifact: centroids[0].astype(np.float32), "starts": centroids}

@@ -1,30 +1,34 @@
-"""Federated ClusterGAN from first to last: adversarial rounds, then centres among the codes."""
+"""Federated ClusterGAN from first to last: adversarial rounds, then centroids among the codes."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from federated.algorithms.clustergan import AdversarialWork, AverageGAN, SplitGAN
+from federated.algorithms.clustergan import (
+    AdversarialWork,
+    GeneratorAtClients,
+    GeneratorAtServer,
+)
 from federated.algorithms.gan_codes import GANCodes
 from federated.core.aggregation import AGGREGATIONS, Aggregation
-from federated.core.algorithm import FederatedAlgorithm, Metrics, ServerState, Tensors
-from federated.core.rounds import Stage
-from federated.phases.centroids import Centroids, CentroidStage
+from federated.core.algorithm import FederatedAlgorithm, Metrics, State, Tensors
+from federated.core.phases import Artifacts, Found, Phase
+from federated.phases.centroids import CentroidMethod, CentroidPhase, CentroidSearch
+from federated.phases.scaling import scaling_phases
 from tfcluster.clustergan.networks import Networks, build_networks
 from tfcluster.config import GAN_PRESETS, GANConfig, check_types, register
 from tfcluster.errors import InputError
 from tfcluster.estimator import numbered
-from tfcluster.files import Arrays
-from tfcluster.training.phases import Record, diverged
+from tfcluster.training.phases import diverged
 
-Placement = Literal["average", "split"]
+Generator = Literal["clients", "server"]
 
-_STARTS = 10  # of the k-means on codes, as the original's evaluation
-_HUNDRED = AdversarialWork(100)
+_STARTS = 10  # of the k-means on codes, as in the original's evaluation
+_FEDAVG, _HUNDRED = AGGREGATIONS["fedavg"], AdversarialWork(100)
 
 
 @register
@@ -33,63 +37,82 @@ class FederatedGANConfig:
     """Hyperparameters of federated ClusterGAN.
 
     Attributes:
-      model: Networks, losses and optimisers; its `steps` are not read.
-      placement: "average", clients train all networks; or "split", they train the critic, and the
-        server generator and encoder.
+      model: Networks, losses and optimizers.
+      standardize: Whether features get mean 0 and standard deviation 1 over all clients first.
+      generator: Who trains generator and encoder: "clients", who then train all networks; or the
+        "server", while clients train the critic.
       aggregation: How the server moves what clients train.
       work: What is done in a round.
-      rounds: Of training.
-      centroids: How centres are found among the codes; see `CentroidStage`.
-      client_centers: Centres each client offers; 0 for the usual number.
+      rounds: Rounds of training; None for as many as take the protocol's steps.
+      centroids: How centroids are found among the codes; see `CentroidSearch`.
+      client_centroids: See `CentroidSearch`.
       lloyd_rounds: Bound on the rounds of Lloyd's algorithm.
     """
 
     model: GANConfig = GAN_PRESETS["gene"]
-    placement: Placement = "average"
-    aggregation: Aggregation = AGGREGATIONS["fedavg"]
+    standardize: bool = False
+    generator: Generator = "clients"
+    aggregation: Aggregation = _FEDAVG
     work: AdversarialWork = _HUNDRED
-    rounds: int = 200
-    centroids: Centroids = "lloyd"
-    client_centers: int = 0
+    rounds: int | None = None
+    centroids: CentroidMethod = "lloyd"
+    client_centroids: int | None = None
     lloyd_rounds: int = 100
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name in ("rounds", "client_centers", "lloyd_rounds"):
-            if getattr(self, name) < 0:
-                raise InputError(f"`{name}` must not be negative. Received: {getattr(self, name)}.")
+        for name, least in (("rounds", 0), ("lloyd_rounds", 0), ("client_centroids", 1)):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < least):
+                raise InputError(
+                    f"`{name}` must be a whole number of at least {least}. Received: {value!r}."
+                )
+
+    @property
+    def n_rounds(self) -> int:
+        """Rounds of training, by the protocol where the config leaves them out."""
+        if self.rounds is not None:
+            return self.rounds
+        return -(-self.model.steps // self.work.iterations)
+
+    def search(self, n_clusters: int, seed: int) -> CentroidSearch:
+        """Returns how centroids are found among the codes."""
+        return CentroidSearch(
+            self.centroids, n_clusters, self.client_centroids, _STARTS, self.lloyd_rounds, seed
+        )
 
 
-def gan_stages(
+def gan_phases(
     n_features: int, n_clusters: int, config: FederatedGANConfig, seed: int
-) -> tuple[AdversarialStage, CentroidStage]:
-    """The stages of federated ClusterGAN.
+) -> list[Phase]:
+    """Returns the phases of federated ClusterGAN.
 
-    They keep `generator/i`, `critic/i` and `encoder/i`, and `centers`, `(n_clusters, units)`
-    float32, numbered as `matched_centers` does.
+    They leave `generator/i`, `critic/i` and `encoder/i`, and `centroids`, `(n_clusters, n_units)`
+    float32, numbered as `match_to_codes` does.
 
     Args:
-      n_features: Width of a row.
-      n_clusters: Length of z_c, and number of centres.
+      n_features: Features of a sample.
+      n_clusters: Length of z_c, and number of centroids.
       config: The protocol.
-      seed: Of the first weights, and of what the server draws.
+      seed: Seed of the initial weights, and of what the server draws.
     """
-    centers = _Centers(
-        n_features, GANCodes(n_clusters, config.model), ("generator", "encoder"), n_clusters, seed,
-        config.centroids, n_offered=config.client_centers, n_starts=_STARTS,
-        n_rounds=config.lloyd_rounds, keeps="centers",
-    )  # fmt: skip
-    return AdversarialStage(n_features, n_clusters, config, seed), centers
+    codes = GANCodes(n_clusters, config.model)
+    search = config.search(n_clusters, seed)
+    return [
+        *scaling_phases(n_features, standardize=config.standardize),
+        AdversarialPhase(n_features, n_clusters, config, seed),
+        _CodeCentroidPhase(n_features, codes, ("generator", "encoder"), search, "centroids"),
+    ]
 
 
-class AdversarialStage(Stage):
-    """Rounds of training.
+class AdversarialPhase(Phase):
+    """Trains the networks.
 
     Args:
-      n_features: Width of a row.
+      n_features: Features of a sample.
       n_clusters: Length of z_c.
       config: The protocol.
-      seed: Of the first weights, and of what the server draws.
+      seed: Seed of the initial weights, and of what the server draws.
     """
 
     name = "adversarial"
@@ -97,58 +120,59 @@ class AdversarialStage(Stage):
     def __init__(
         self, n_features: int, n_clusters: int, config: FederatedGANConfig, seed: int
     ) -> None:
-        self.n_rounds = config.rounds
+        self.n_rounds = config.n_rounds
         fresh = build_networks(n_features, n_clusters, config.model, seed)
         self._start = [network.get_weights() for network in fresh]
         parts = (n_features, config.work, config.aggregation, n_clusters, config.model)
-        self._algorithm: AverageGAN | SplitGAN = (
-            AverageGAN(*parts) if config.placement == "average" else SplitGAN(*parts, seed=seed)
+        self._algorithm: GeneratorAtClients | GeneratorAtServer = (
+            GeneratorAtClients(*parts)
+            if config.generator == "clients"
+            else GeneratorAtServer(*parts, seed=seed)
         )
 
-    def begin(self, kept: Arrays) -> ServerState:
-        """Fresh networks."""
-        del kept  # it is the first stage
-        return self._algorithm.first_state(*self._start)
+    def begin(self, artifacts: Artifacts) -> State:
+        """Returns the state of fresh networks."""
+        del artifacts  # nothing is trained before
+        return self._algorithm.initial_state(*self._start)
 
     def algorithm(self, number: int) -> FederatedAlgorithm:
-        """The same in every round."""
+        """Returns the same in every round."""
         del number
         return self._algorithm
 
-    def receive(
-        self, number: int, state: ServerState, metrics: Metrics
-    ) -> tuple[ServerState, Record]:
-        """Raises `TrainingError` if a weight is not finite: the server's steps are not screened."""
+    def receive(self, number: int, state: State, metrics: Metrics) -> Found:
+        """Raises `TrainingError` if a weight is not finite: nobody validates the server's steps."""
         if not all(np.isfinite(weight).all() for part in self.networks(state) for weight in part):
             raise diverged(f"in phase {self.name!r} by round {number + 1}")
         return super().receive(number, state, metrics)
 
-    def networks(self, state: ServerState) -> list[Tensors]:
-        """All weights of generator, critic and encoder, wherever the state has them."""
+    def networks(self, state: State) -> list[Tensors]:
+        """Returns the weights of generator, critic and encoder, wherever the state has them."""
         return self._algorithm.networks(state, list(map(len, self._start)))
 
-    def end(self, state: ServerState) -> Arrays:
-        """The networks."""
-        kept: Arrays = {}
+    def end(self, state: State) -> Artifacts:
+        """Returns the networks."""
+        arrays: Artifacts = {}
         for name, weights in zip(Networks._fields, self.networks(state), strict=True):
-            kept |= numbered(name, list(map(np.asarray, weights)))
-        return kept
+            arrays |= numbered(name, list(map(np.asarray, weights)))
+        return arrays
 
 
-class _Centers(CentroidStage):
-    def end(self, state: ServerState) -> Arrays:
-        return {name: matched_centers(value) for name, value in super().end(state).items()}
+class _CodeCentroidPhase(CentroidPhase):
+    def end(self, state: Any) -> Artifacts:
+        artifacts = super().end(state)
+        return {**artifacts, "centroids": match_to_codes(artifacts["centroids"])}
 
 
-def cluster_use(sizes: np.ndarray) -> Record:
-    """What a record says of the use of clusters.
+def describe_cluster_use(sizes: np.ndarray) -> dict[str, Any]:
+    """Returns how the clusters are used.
 
     Args:
-      sizes: `(clients, clusters)` rows of each cluster at each client.
+      sizes: `(n_clients, n_clusters)` samples of each cluster at each client.
 
     Returns:
-      `clusters_used`; `cluster_entropy`, of the shares of rows, in nats, log(clusters) at most; and
-      `cluster_sizes`, rows of each over all clients.
+      `clusters_used`; `cluster_entropy` of the shares of samples, in nats, log(n_clusters) at most;
+      and `cluster_sizes`, samples of each over all clients.
     """
     counts = sizes.sum(axis=0)
     shares = counts[counts > 0] / max(1, counts.sum())
@@ -159,14 +183,14 @@ def cluster_use(sizes: np.ndarray) -> Record:
     }
 
 
-def matched_centers(centers: np.ndarray) -> np.ndarray:
-    """Centres numbered as z_c where the two agree.
+def match_to_codes(centroids: np.ndarray) -> np.ndarray:
+    """Returns centroids in the order of z_c, where the two agree.
 
-    The estimator matches labels, row by row; here it is the centres' own mean z_c, one to one with
-    the largest sum.
+    The estimator matches labels, sample by sample; here the centroids' own mean z_c is matched, one
+    to one with the largest sum.
 
     Args:
-      centers: `(n_clusters, units)`, with z_c last.
+      centroids: `(n_clusters, n_units)`, with z_c last.
     """
-    _, order = linear_sum_assignment(-centers[:, -len(centers) :].T)
-    return centers[order]
+    _, order = linear_sum_assignment(-centroids[:, -len(centroids) :].T)
+    return centroids[order]

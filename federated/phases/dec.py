@@ -1,4 +1,4 @@
-"""Federated DEC from first to last: pretraining, first centres, encoder and centres together."""
+"""Federated DEC from first to last: scaling, pretraining, initial centroids, clustering."""
 
 from __future__ import annotations
 
@@ -8,22 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from federated.algorithms.dec import FederatedDEC, Target
+from federated.algorithms.dec import DECTraining, Target
 from federated.algorithms.kmeans import DECEmbedding
-from federated.algorithms.pretraining import FederatedLayer, FederatedPretraining
+from federated.algorithms.pretraining import AutoencoderTraining, LayerTraining
 from federated.core.aggregation import AGGREGATIONS, Aggregation
-from federated.core.algorithm import FederatedAlgorithm, Metrics, ServerState
+from federated.core.algorithm import FederatedAlgorithm, Metrics, State
 from federated.core.local_training import LocalWork
-from federated.core.rounds import Stage
-from federated.phases.centroids import Centroids, CentroidStage
-from tfcluster.config import DEC_PRESETS, DECConfig, LayerWise, check_types, register
+from federated.core.phases import Artifacts, Found, Phase
+from federated.phases.centroids import CentroidMethod, CentroidPhase, CentroidSearch
+from federated.phases.scaling import scaling_phases
+from tfcluster.config import (
+    DEC_PRESETS,
+    DECConfig,
+    EndToEnd,
+    LayerWise,
+    check_types,
+    register,
+)
 from tfcluster.dec.autoencoder import AutoencoderTrainer
 from tfcluster.errors import InputError
 from tfcluster.estimator import numbered, unnumbered
-from tfcluster.files import Arrays
-from tfcluster.training.phases import Record
 
+_FEDAVG = AGGREGATIONS["fedavg"]
 _TWO_PASSES, _THIRTY_STEPS = LocalWork(epochs=2), LocalWork(steps=30)
+_PRETRAIN_ROUNDS = 100  # where the protocol or the clients count steps and not passes
 
 
 @register
@@ -32,103 +40,139 @@ class FederatedDECConfig:
     """Hyperparameters of federated DEC.
 
     Attributes:
-      model: Networks, losses and the clients' optimisers, which start afresh every round.
+      model: Networks, losses and the clients' optimizers, which start afresh every round.
+      standardize: Whether features get mean 0 and standard deviation 1 over all clients first.
       aggregation: How the server moves, in pretraining and clustering.
-      pretraining_rounds: Of the whole autoencoder; layer-wise, shared out over the layers and the
-        whole as the protocol's steps are.
+      pretrain_rounds: Rounds of training the whole autoencoder; layer-wise, shared out over the
+        layers and the whole as the protocol's steps are. None for as many as take the protocol's
+        passes, or 100 where it or the clients count steps.
       pretraining: What a client does in such a round.
-      centroids: "lloyd", exact federated k-means from several starts; or from one round in which
-        clients cluster their own rows: "k_fed", "max_min", "double_kmeans", "random",
-        "random_weighted".
-      client_centers: Centres each client offers for a start; 0 for as many as there are clusters,
-        or their square root for "k_fed", which is made for clients that have few of them.
+      centroids: How initial centroids are found; see `CentroidSearch`.
+      client_centroids: See `CentroidSearch`.
       lloyd_rounds: Bound on the rounds of Lloyd's algorithm.
-      rounds: Bound on the rounds of clustering, exchanges included; raised to the next number that
-        ends with an exchange.
+      rounds: Bound on the rounds of clustering, target updates included; raised to the next number
+        that ends with a target update.
       clustering: What a client does in such a round.
-      rounds_per_exchange: Rounds of clustering for each exchange of masses.
-      target: Over whose rows the target of eq. 3 is taken.
+      rounds_per_update: Rounds of clustering for each target update.
+      target: Over whose samples the target of eq. 3 is taken.
     """
 
     model: DECConfig = DEC_PRESETS["keras"]
-    aggregation: Aggregation = AGGREGATIONS["fedavg"]
-    pretraining_rounds: int = 100
+    standardize: bool = False
+    aggregation: Aggregation = _FEDAVG
+    pretrain_rounds: int | None = None
     pretraining: LocalWork = _TWO_PASSES
-    centroids: Centroids = "lloyd"
-    client_centers: int = 0
+    centroids: CentroidMethod = "lloyd"
+    client_centroids: int | None = None
     lloyd_rounds: int = 100
     rounds: int = 200
     clustering: LocalWork = _THIRTY_STEPS
-    rounds_per_exchange: int = 1
+    rounds_per_update: int = 1
     target: Target = "global"
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name in ("pretraining_rounds", "client_centers", "lloyd_rounds", "rounds"):
-            if getattr(self, name) < 0:
-                raise InputError(f"`{name}` must not be negative. Received: {getattr(self, name)}.")
-        if self.rounds_per_exchange < 1:
-            raise InputError(
-                f"`rounds_per_exchange` must be at least 1. Received: {self.rounds_per_exchange}."
-            )
+        for name in ("pretrain_rounds", "lloyd_rounds", "rounds"):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < 0):
+                raise InputError(
+                    f"`{name}` must be a whole number, not negative. Received: {value!r}."
+                )
+        for name in ("client_centroids", "rounds_per_update"):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < 1):
+                raise InputError(
+                    f"`{name}` must be a whole number of at least 1. Received: {value!r}."
+                )
+
+    @property
+    def n_pretrain_rounds(self) -> int:
+        """Rounds of pretraining, by the protocol where the config leaves them out."""
+        if self.pretrain_rounds is not None:
+            return self.pretrain_rounds
+        protocol = self.model.pretraining
+        if not isinstance(protocol, EndToEnd) or self.pretraining.steps:
+            return _PRETRAIN_ROUNDS
+        return -(-protocol.epochs // self.pretraining.epochs)
+
+    def search(self, n_clusters: int, seed: int) -> CentroidSearch:
+        """Returns how initial centroids are found."""
+        return CentroidSearch(
+            self.centroids,
+            n_clusters,
+            self.client_centroids,
+            self.model.kmeans_restarts,
+            self.lloyd_rounds,
+            seed,
+        )
 
 
-def dec_stages(
-    n_features: int, n_clusters: int, config: FederatedDECConfig, seed: int
-) -> list[Stage]:
-    """The stages of federated DEC.
+def pretraining_phases(n_features: int, config: FederatedDECConfig, seed: int) -> list[Phase]:
+    """Returns the phases before the number of clusters matters.
 
-    They keep `encoder/i`, `decoder/i` (kernels and biases in the order data pass through them),
-    `initial_centers` and `clusters`.
+    They leave `encoder/i` and `decoder/i`: kernels and biases in the order data pass through them.
 
     Args:
-      n_features: Width of a row.
-      n_clusters: Number of centres.
+      n_features: Features of a sample.
       config: The protocol.
-      seed: Of the first weights.
+      seed: Seed of the initial weights.
     """
     model = config.model
     fresh = AutoencoderTrainer(n_features, model)
     fresh.reset(seed)
     start = fresh.autoencoder.get_weights()
-    parts: tuple[int, FederatedDECConfig] = (n_features, config)
-    stages: list[Stage] = []
+    phases = scaling_phases(n_features, standardize=config.standardize, scaling=model.scaling)
     if isinstance(model.pretraining, LayerWise):
-        rounds, last = _shared_out(model.pretraining, len(model.dims), config.pretraining_rounds)
-        stages += [_Layer(*parts, i, rounds, start) for i in range(len(model.dims))]
-        stages.append(_Whole(*parts, "finetune", last, start))
-    else:
-        stages.append(_Whole(*parts, "pretrain", config.pretraining_rounds, start))
-    centers = CentroidStage(
-        n_features, DECEmbedding(model), ("encoder",), n_clusters, seed, config.centroids,
-        n_offered=config.client_centers, n_starts=model.kmeans_restarts,
-        n_rounds=config.lloyd_rounds, keeps="initial_centers",
-    )  # fmt: skip
-    return [*stages, centers, _Cluster(*parts, n_clusters)]
+        n_layers = len(model.dims)
+        each, last = _shared_out(model.pretraining, n_layers, config.n_pretrain_rounds)
+        layers = [_LayerPhase(n_features, config, i, each, start) for i in range(n_layers)]
+        return [*phases, *layers, _AutoencoderPhase(n_features, config, "finetune", last, start)]
+    n_rounds = config.n_pretrain_rounds
+    return [*phases, _AutoencoderPhase(n_features, config, "pretrain", n_rounds, start)]
+
+
+def clustering_phases(
+    n_features: int, n_clusters: int, config: FederatedDECConfig, seed: int
+) -> list[Phase]:
+    """Returns the phases after pretraining.
+
+    They leave `initial_centroids` and `clusters`, `(n_clusters, dims[-1])` float32, and the
+    encoder.
+
+    Args:
+      n_features: Features of a sample.
+      n_clusters: Number of centroids.
+      config: The protocol.
+      seed: Seed of the server's draws.
+    """
+    search = config.search(n_clusters, seed)
+    embedding = DECEmbedding(config.model)
+    centroids = CentroidPhase(n_features, embedding, ("encoder",), search, "initial_centroids")
+    return [centroids, ClusteringPhase(n_features, config, n_clusters)]
 
 
 def _shared_out(protocol: LayerWise, n_layers: int, n_rounds: int) -> tuple[int, int]:
-    """Rounds of each layer and of the whole."""
+    """Returns the rounds of each layer and of the whole."""
     steps = n_layers * protocol.steps_per_layer + protocol.finetune_steps
     each = round(n_rounds * protocol.steps_per_layer / steps) if steps else 0
     return each, n_rounds - n_layers * each
 
 
-def _weights(kept: Arrays, start: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The autoencoder as it is by now: what was kept, or else what it started from."""
-    known = {**_as_kept(start), **kept}
+def _weights(artifacts: Artifacts, start: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Returns the autoencoder as it is now: from the artifacts, or else as it started."""
+    known = {**_named(start), **artifacts}
     return [*unnumbered("encoder", known), *unnumbered("decoder", known)]
 
 
-def _as_kept(weights: Sequence[Any]) -> Arrays:
-    """The autoencoder's weights by name."""
+def _named(weights: Sequence[Any]) -> Artifacts:
+    """Returns the autoencoder's weights by name."""
     arrays = [np.asarray(weight) for weight in weights]
     half = len(arrays) // 2
     return {**numbered("encoder", arrays[:half]), **numbered("decoder", arrays[half:])}
 
 
-class _Whole(Stage):
-    """The whole autoencoder."""
+class _AutoencoderPhase(Phase):
+    """Trains the whole autoencoder."""
 
     def __init__(
         self,
@@ -139,22 +183,23 @@ class _Whole(Stage):
         start: Sequence[np.ndarray],
     ) -> None:
         self.name, self.n_rounds, self._start = name, n_rounds, start
-        work, rule = config.pretraining, config.aggregation
-        self._algorithm = FederatedPretraining(n_features, work, rule, config.model)
+        self._algorithm = AutoencoderTraining(
+            n_features, config.pretraining, config.aggregation, config.model
+        )
 
-    def begin(self, kept: Arrays) -> ServerState:
-        return self._algorithm.state(_weights(kept, self._start))
+    def begin(self, artifacts: Artifacts) -> State:
+        return self._algorithm.initial_state(_weights(artifacts, self._start))
 
     def algorithm(self, number: int) -> FederatedAlgorithm:
         del number
         return self._algorithm
 
-    def end(self, state: ServerState) -> Arrays:
-        return _as_kept(state.weights)
+    def end(self, state: State) -> Artifacts:
+        return _named(state.weights)
 
 
-class _Layer(Stage):
-    """One layer's denoising autoencoder."""
+class _LayerPhase(Phase):
+    """Trains one layer's denoising autoencoder."""
 
     def __init__(
         self,
@@ -166,20 +211,21 @@ class _Layer(Stage):
     ) -> None:
         self.name, self.n_rounds = f"layer {layer + 1}", n_rounds
         self._layer, self._start = layer, start
-        work, rule = config.pretraining, config.aggregation
-        self._algorithm = FederatedLayer(n_features, work, rule, config.model, layer)
+        self._algorithm = LayerTraining(
+            n_features, config.pretraining, config.aggregation, config.model, layer
+        )
 
-    def begin(self, kept: Arrays) -> ServerState:
-        weights = _weights(kept, self._start)
+    def begin(self, artifacts: Artifacts) -> State:
+        weights = _weights(artifacts, self._start)
         at, mirrored = 2 * self._layer, len(weights) - 2 * self._layer - 2
         own = [*weights[at : at + 2], *weights[mirrored : mirrored + 2]]
-        return self._algorithm.stacked(own, weights[:at])
+        return self._algorithm.initial_state(own, weights[:at])
 
     def algorithm(self, number: int) -> FederatedAlgorithm:
         del number
         return self._algorithm
 
-    def end(self, state: ServerState) -> Arrays:
+    def end(self, state: State) -> Artifacts:
         at = 2 * self._layer
         mirrored = 2 * (len(self._algorithm.config.dims) - 1) - at
         places = [("encoder", at), ("encoder", at + 1), ("decoder", mirrored)]
@@ -187,16 +233,22 @@ class _Layer(Stage):
         return dict(zip(names, map(np.asarray, state.weights), strict=True))
 
 
-class _Cluster(Stage):
-    """Encoder and centres together: an exchange, so many rounds of training, an exchange ..."""
+class ClusteringPhase(Phase):
+    """Trains encoder and centroids: a target update, rounds of training, a target update, ...
+
+    Args:
+      n_features: Features of a sample.
+      config: The protocol.
+      n_clusters: Number of centroids.
+    """
 
     name = "cluster"
 
     def __init__(self, n_features: int, config: FederatedDECConfig, n_clusters: int) -> None:
-        self._tol, self._interval = config.model.tol, config.rounds_per_exchange + 1
-        # it ends with an exchange, which tells how many labels the last rounds changed
-        self.n_rounds = config.rounds + (1 - config.rounds) % self._interval if config.rounds else 0
-        later = FederatedDEC(
+        self._tol, self.interval = config.model.tol, config.rounds_per_update + 1
+        # it ends with a target update, which tells how many labels the last rounds changed
+        self.n_rounds = config.rounds + (1 - config.rounds) % self.interval if config.rounds else 0
+        self._later = DECTraining(
             n_features,
             config.clustering,
             config.aggregation,
@@ -204,28 +256,33 @@ class _Cluster(Stage):
             config.model,
             config.target,
         )
-        self._later = later
-        self._first = dataclasses.replace(later, follows_exchange=True)
-        self._exchange = later.exchange()
+        self._first = dataclasses.replace(self._later, follows_update=True)
+        self._update = self._later.target_update()
 
-    def begin(self, kept: Arrays) -> ServerState:
-        return self._later.state([*unnumbered("encoder", kept), kept["initial_centers"]])
+    def begin(self, artifacts: Artifacts) -> State:
+        """Returns the pretrained encoder with the initial centroids."""
+        return self._later.initial_state(
+            [*unnumbered("encoder", artifacts), artifacts["initial_centroids"]]
+        )
 
     def algorithm(self, number: int) -> FederatedAlgorithm:
-        place = number % self._interval
-        return (self._exchange, self._first, self._later)[min(place, 2)]
+        """Returns a target update or a round of training."""
+        place = number % self.interval
+        return (self._update, self._first, self._later)[min(place, 2)]
 
-    def receive(
-        self, number: int, state: ServerState, metrics: Metrics
-    ) -> tuple[ServerState, Record]:
-        state, record = super().receive(number, state, metrics)
+    def receive(self, number: int, state: State, metrics: Metrics) -> Found:
+        """Records everything but the first update's changed labels."""
+        found = super().receive(number, state, metrics)
         if number == 0:
-            del record["changed"]  # the first exchange compares the weights with themselves
-        return state, record
+            del found.metrics["changed"]  # it compares the weights with themselves
+        return found
 
-    def is_over(self, record: Record) -> bool:
-        return record.get("changed", 1.0) < self._tol
+    def is_over(self, found: Found) -> bool:
+        """Returns whether a smaller share of labels than `tol` changed."""
+        changed: float = found.metrics.get("changed", 1.0)
+        return changed < self._tol
 
-    def end(self, state: ServerState) -> Arrays:
-        *encoder, centers = map(np.asarray, state.weights)
-        return {**numbered("encoder", encoder), "clusters": centers}
+    def end(self, state: State) -> Artifacts:
+        """Returns encoder and centroids."""
+        *encoder, centroids = map(np.asarray, state.weights)
+        return {**numbered("encoder", encoder), "clusters": centroids}

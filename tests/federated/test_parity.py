@@ -14,7 +14,7 @@ from federated.algorithms.dec import FederatedDEC
 from federated.algorithms.kmeans import DECEmbedding, FederatedLloyd
 from federated.algorithms.pretraining import FederatedPretraining
 from federated.backends.local import LocalCarrier
-from federated.backends.processes import engine_processes, marked_processes
+from federated.backends.processes import backend_processes, marked_processes
 from federated.core.aggregation import aggregation
 from federated.core.local_training import LocalWork
 from federated.core.sampling import Plan
@@ -144,7 +144,7 @@ def make(request, store):
     if package and importlib.util.find_spec(package) is None:
         pytest.skip(f"needs {package}")
     made = []
-    with engine_processes() as mark:
+    with backend_processes() as mark:
         yield lambda n_workers=1: made.append(factory(store, n_workers)) or made[-1]
         for carrier in made:
             carrier.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from federated.backends.processes import MARK, end_processes, engine_processes, marked_processes
+from federated.backends.processes import MARK, end_processes, backend_processes, marked_processes
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 # A child that starts a grandchild in a session of its own, and ends at once: it has no parent.
@@ -19,9 +19,9 @@ ORPHAN = f"import subprocess, sys; subprocess.Popen({SLEEP!r}, start_new_session
 RUN = """
 import signal, subprocess, sys, time
 from pathlib import Path
-from federated.backends.processes import engine_processes
+from federated.backends.processes import backend_processes
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which `nohup` has its children ignore
-with engine_processes(Path(sys.argv[1])) as mark:
+with backend_processes(Path(sys.argv[1])) as mark:
     subprocess.Popen({sleep!r})
     subprocess.run([sys.executable, "-c", {orphan!r}], check=True)
     print(mark, flush=True)
@@ -60,7 +60,7 @@ def start_run(scratch, then="time.sleep(600)"):
 
 
 def test_children_and_orphans_are_gone_at_the_end():
-    with engine_processes() as mark:
+    with backend_processes() as mark:
         child = subprocess.Popen(SLEEP)
         subprocess.run([sys.executable, "-c", ORPHAN], check=True)
         assert os.environ[MARK] == mark
@@ -73,7 +73,7 @@ def test_children_and_orphans_are_gone_at_the_end():
 
 
 def test_the_end_may_be_an_exception():
-    with contextlib.suppress(KeyError), engine_processes() as mark:
+    with contextlib.suppress(KeyError), backend_processes() as mark:
         child = subprocess.Popen(SLEEP)
         raise KeyError
     assert child.wait(timeout=5) == -signal.SIGKILL
@@ -82,9 +82,9 @@ def test_the_end_may_be_an_exception():
 
 def test_others_are_left_alone_and_blocks_can_be_nested():
     before = subprocess.Popen(SLEEP)
-    with engine_processes() as outer:
+    with backend_processes() as outer:
         mine = subprocess.Popen(SLEEP)
-        with engine_processes() as inner:
+        with backend_processes() as inner:
             within = subprocess.Popen(SLEEP)
             assert marked_processes(inner) == {within.pid}
         assert within.wait(timeout=5) == -signal.SIGKILL
@@ -99,7 +99,7 @@ def test_others_are_left_alone_and_blocks_can_be_nested():
 def test_a_process_that_hides_its_environment_goes_with_its_parent():
     unmarked = {name: value for name, value in os.environ.items() if name != MARK}
     code = f"import subprocess; subprocess.Popen({SLEEP!r}, env={unmarked!r}).wait()"
-    with engine_processes() as mark:
+    with backend_processes() as mark:
         child = subprocess.Popen([sys.executable, "-c", code])
         assert eventually(lambda: len(marked_processes(mark)) == 2)
     child.wait(timeout=5)
@@ -139,7 +139,7 @@ def test_a_run_that_ends_well_leaves_nothing(tmp_path):
 def test_a_killed_guardian_is_not_needed_at_a_normal_end(tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    with engine_processes(scratch) as mark:
+    with backend_processes(scratch) as mark:
         child = subprocess.Popen(SLEEP)
         os.kill(guardians(mark)[0], signal.SIGKILL)
     assert child.wait(timeout=5) == -signal.SIGKILL

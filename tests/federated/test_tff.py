@@ -18,7 +18,7 @@ import tensorflow as tf
 from federated.algorithms.clustergan import AdversarialWork, AverageGAN
 from federated.algorithms.pretraining import FederatedPretraining
 from federated.backends.local import LocalCarrier
-from federated.backends.processes import engine_processes, marked_processes
+from federated.backends.processes import backend_processes, marked_processes
 from federated.core.aggregation import aggregation
 from federated.core.algorithm import ClientData, ClientOutput, FederatedAlgorithm, ServerState
 from federated.core.local_training import LocalWork
@@ -88,7 +88,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def processes():
-    with engine_processes() as mark:
+    with backend_processes() as mark:
         yield mark
 
 
@@ -256,10 +256,10 @@ import numpy as np
 from federated.data.client_store import ClientStore
 from federated.algorithms.clustergan import AdversarialWork, AverageGAN
 from federated.core.sampling import Participant
-from federated.backends.processes import engine_processes
+from federated.backends.processes import backend_processes
 from federated.backends.tff.carrier import TFFCarrier
 from tests.federated.test_tff import START, Echo
-with engine_processes(Path(sys.argv[1])) as mark:
+with backend_processes(Path(sys.argv[1])) as mark:
     store = ClientStore.write(Path(sys.argv[1]), [(np.ones((3, 2)), None)])
     carrier = TFFCarrier(store)
     while True:

@@ -1,4 +1,4 @@
-"""Rounds on Flower: its client, its strategy and its simulation engine around the plain core.
+"""The Flower backend: Flower's client, strategy and simulation engine around the core.
 
 Raises:
   InputError: On import, where Flower or Ray is not installed.
@@ -8,13 +8,13 @@ import os
 
 from tfcluster.errors import InputError
 
-# read when the engines are imported
+# read when the packages are imported
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 try:
     import flwr  # noqa: F401
-    import ray  # noqa: F401  # without it, Flower's engine would wait for ever
+    import ray  # noqa: F401  # without it, Flower's simulation engine would wait forever
 except ImportError as error:
     raise InputError(
         f"The Flower backend needs flwr and ray, which cannot be imported ({error}). Install the "

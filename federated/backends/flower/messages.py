@@ -12,47 +12,42 @@ import numpy as np
 import tensorflow as tf
 from flwr.common import NDArrays, Scalar
 
-from federated.core.algorithm import (
-    ClientOutput,
-    FederatedAlgorithm,
-    Screened,
-    ServerState,
-    Tensors,
-)
+from federated.core.algorithm import ClientOutput, FederatedAlgorithm, State, ValidatedOutput
+from federated.core.structure import put_together, take_apart
 from tfcluster.config import from_dict, to_dict
 
 Facts = dict[str, Scalar]
 
 
-def pack_broadcast(algorithm: FederatedAlgorithm, sent: ServerState) -> tuple[NDArrays, Facts]:
-    """What every participant is sent: the arrays, and the algorithm as text.
+def pack_broadcast(algorithm: FederatedAlgorithm, broadcast: State) -> tuple[NDArrays, Facts]:
+    """Returns what every participant is sent: the arrays, and the algorithm as text.
 
     Args:
-      algorithm: What to do.
-      sent: Without slots.
+      algorithm: What to compute.
+      broadcast: From `FederatedAlgorithm.broadcast`.
     """
+    tensors, layout = take_apart(broadcast)
     facts: Facts = {
         "algorithm": json.dumps(to_dict(algorithm)),
         "modules": json.dumps(sorted(_modules(algorithm))),
-        "n_weights": len(sent.weights),
+        "layout": json.dumps(layout),
     }
-    return _arrays((*sent.weights, *sent.context)), facts
+    return _arrays(tensors), facts
 
 
-def unpack_broadcast(arrays: NDArrays, facts: Facts) -> tuple[FederatedAlgorithm, ServerState]:
-    """The algorithm and the state that `pack_broadcast` wrote.
+def unpack_broadcast(arrays: NDArrays, facts: Facts) -> tuple[FederatedAlgorithm, State]:
+    """Returns the algorithm and the broadcast that `pack_broadcast` packed.
 
     Raises:
-      ValueError: If the algorithm is none of `federated`.
+      ValueError: If the algorithm is not part of `federated`.
     """
-    n_weights = int(facts["n_weights"])
-    weights, context = _tensors(arrays[:n_weights]), _tensors(arrays[n_weights:])
     algorithm = _algorithm(json.loads(str(facts["modules"])), str(facts["algorithm"]))
-    return algorithm, ServerState(weights, (), context)
+    layout = json.loads(str(facts["layout"]))
+    return algorithm, put_together(algorithm.state_type, _tensors(arrays), layout)
 
 
 def _modules(value: Any) -> set[str]:
-    """Where an algorithm and its parts, as a labelling, are defined; beside `tfcluster`."""
+    """Returns where an algorithm and its parts, e.g. a labeling, are defined."""
     if not dataclasses.is_dataclass(value):
         return set()
     parts = (getattr(value, field.name) for field in dataclasses.fields(value))
@@ -62,31 +57,42 @@ def _modules(value: Any) -> set[str]:
 
 def _algorithm(modules: Sequence[str], text: str) -> FederatedAlgorithm:
     for module in modules:
-        # a client imports what it is told to by the server, so not just anything
+        # a client imports what the server tells it to, so not just anything
         if not module.startswith("federated."):
             raise ValueError(f"Algorithms are in `federated`. Received: {module!r}.")
-        importlib.import_module(module)  # registers the class with `config`
+        importlib.import_module(module)  # registers its classes
     algorithm: FederatedAlgorithm = from_dict(json.loads(text))
     return algorithm
 
 
-def pack_answer(answer: Screened) -> tuple[NDArrays, Facts]:
-    """What a client sends back: the arrays, and which of them are sums."""
-    output = answer.output
-    facts: Facts = {"n_sums": len(output.sums), "is_finite": bool(answer.is_finite)}
-    return _arrays((*output.sums, *output.gathered)), facts
+def pack_answer(answer: ValidatedOutput) -> tuple[NDArrays, Facts]:
+    """Returns what a client sends back: the arrays, and how they are laid out."""
+    sums, sums_layout = take_apart(answer.output.sums)
+    each, each_layout = take_apart(answer.output.per_client)
+    facts: Facts = {
+        "sums_layout": json.dumps(sums_layout),
+        "per_client_layout": json.dumps(each_layout),
+        "is_finite": bool(answer.is_finite),
+    }
+    return _arrays([*sums, *each]), facts
 
 
-def unpack_answer(arrays: NDArrays, facts: Facts) -> Screened:
-    """The answer that `pack_answer` wrote."""
-    n_sums = int(facts["n_sums"])
-    output = ClientOutput(_tensors(arrays[:n_sums]), _tensors(arrays[n_sums:]))
-    return Screened(output, tf.constant(bool(facts["is_finite"])))
+def unpack_answer(algorithm: FederatedAlgorithm, arrays: NDArrays, facts: Facts) -> ValidatedOutput:
+    """Returns the answer that `pack_answer` packed."""
+    sums_layout = json.loads(str(facts["sums_layout"]))
+    each_layout = json.loads(str(facts["per_client_layout"]))
+    n_sums = sum(map(abs, sums_layout))
+    values = _tensors(arrays)
+    output = ClientOutput(
+        put_together(algorithm.sums_type, values[:n_sums], sums_layout),
+        put_together(algorithm.per_client_type, values[n_sums:], each_layout),
+    )
+    return ValidatedOutput(output, tf.constant(bool(facts["is_finite"])))
 
 
 def _arrays(tensors: Sequence[tf.Tensor]) -> NDArrays:
     return [np.asarray(tensor) for tensor in tensors]
 
 
-def _tensors(arrays: NDArrays) -> Tensors:
-    return tuple(tf.constant(array) for array in arrays)
+def _tensors(arrays: NDArrays) -> list[tf.Tensor]:
+    return [tf.constant(array) for array in arrays]

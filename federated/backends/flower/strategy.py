@@ -1,4 +1,4 @@
-"""Flower's strategy: sends what the driver ordered to whom it ordered, and lets the core add."""
+"""Flower's strategy: sends what was ordered to whom it was ordered, and lets the core combine."""
 
 from __future__ import annotations
 
@@ -20,44 +20,44 @@ from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import Strategy
 
 from federated.backends.flower.messages import pack_broadcast, unpack_answer
-from federated.core.algorithm import FederatedAlgorithm, ServerState
-from federated.core.backend import RoundResult, Server
+from federated.core.algorithm import FederatedAlgorithm, State
+from federated.core.backend import RoundResult, ServerRunner
 from federated.core.sampling import Participant
 from tfcluster.errors import TrainingError
 
 NOTHING = Parameters(tensors=[], tensor_type="numpy.ndarray")
-"""What Flower's loop holds as global parameters: the driver has the state."""
+"""What Flower's loop holds as global parameters: the backend's caller has the state."""
 
 
 Failure = tuple[ClientProxy, FitRes] | BaseException
-"""As Flower hands it to a strategy."""
+"""How Flower hands it to a strategy."""
 
 
 class Order(NamedTuple):
-    """A round as the driver wants it; see `Carrier.round`."""
+    """A round to run; see `Backend.run_round`."""
 
     algorithm: FederatedAlgorithm
-    state: ServerState
+    state: State
     participants: Sequence[Participant]
 
 
 class AlgorithmStrategy(Strategy):
-    """Takes any algorithm's round: chooses nobody and computes nothing by itself.
+    """Runs any algorithm's round: samples nobody and computes nothing by itself.
 
     Attributes:
-      order: The round to take; set before Flower takes it.
-      result: Of the last round.
+      order: The round to run; set before Flower runs it.
+      result: Result of the last round.
     """
 
     def __init__(self) -> None:
-        self._server = Server()
+        self._server = ServerRunner()
         self.order: Order | None = None
         self.result: RoundResult | None = None
 
     def configure_fit(
         self, server_round: int, parameters: Parameters, client_manager: ClientManager
     ) -> list[tuple[ClientProxy, FitIns]]:
-        """The order's messages. The arrays are packed once for all participants."""
+        """Returns the order's messages. The arrays are packed once for all participants."""
         del server_round, parameters
         assert self.order is not None
         algorithm, state, participants = self.order
@@ -78,7 +78,7 @@ class AlgorithmStrategy(Strategy):
         results: list[tuple[ClientProxy, FitRes]],
         failures: list[Failure],
     ) -> tuple[Parameters | None, dict[str, Scalar]]:
-        """Has the core finish the round; the answers are put in client order first.
+        """Finishes the round by the core; puts the answers in client order first.
 
         Raises:
           TrainingError: If any client failed; with its number and its traceback.
@@ -89,13 +89,14 @@ class AlgorithmStrategy(Strategy):
         self._check(in_order, failures)
         answers = []
         for res in in_order:
-            answers.append(unpack_answer(parameters_to_ndarrays(res.parameters), res.metrics))
+            arrays = parameters_to_ndarrays(res.parameters)
+            answers.append(unpack_answer(self.order.algorithm, arrays, res.metrics))
             res.parameters.tensors.clear()  # else every answer would be in memory twice
         self.result = self._server.finish(*self.order, answers)
         return None, {}
 
     def _check(self, results: Sequence[FitRes], failures: Sequence[Failure]) -> None:
-        """Sees to it that no client failed, and no worker under it."""
+        """Raises `TrainingError` if a client failed, or a worker under it."""
         failed = [res for res in results if "error" in res.metrics]
         if failed:
             client, error = (str(failed[0].metrics[name]) for name in ("client", "error"))
@@ -108,14 +109,14 @@ class AlgorithmStrategy(Strategy):
             raise TrainingError(f"No answer from clients {silent}: {_reason(failures[0])}")
 
     def initialize_parameters(self, client_manager: ClientManager) -> Parameters:
-        """None; without this Flower would ask a client for them."""
+        """Returns none; without this Flower would ask a client for them."""
         del client_manager
         return NOTHING
 
     def configure_evaluate(
         self, server_round: int, parameters: Parameters, client_manager: ClientManager
     ) -> list[tuple[ClientProxy, EvaluateIns]]:
-        """Nobody: scores are rounds like any other, ordered by the driver."""
+        """Asks nobody: scores are rounds like any other."""
         del server_round, parameters, client_manager
         return []
 
@@ -125,14 +126,14 @@ class AlgorithmStrategy(Strategy):
         results: list[tuple[ClientProxy, EvaluateRes]],
         failures: list[tuple[ClientProxy, EvaluateRes] | BaseException],
     ) -> tuple[float | None, dict[str, Scalar]]:
-        """Nothing."""
+        """Does nothing."""
         del server_round, results, failures
         return None, {}
 
     def evaluate(
         self, server_round: int, parameters: Parameters
     ) -> tuple[float, dict[str, Scalar]] | None:
-        """Nothing."""
+        """Does nothing."""
         del server_round, parameters
         return None
 

@@ -1,4 +1,4 @@
-"""The algorithms as processes of TensorFlow Federated, and a carrier that runs them.
+"""The TFF backend: the algorithms as processes of TensorFlow Federated, and what runs them.
 
 Raises:
   InputError: On import, where TensorFlow Federated is not installed.

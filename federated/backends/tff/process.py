@@ -3,7 +3,7 @@
 process = build_process(algorithm, state)
 state = process.initialize()
 for number in range(n_rounds):
-    clients = [RowsInput(ClientData(x, y), seed) for x, y, seed in ...]
+    clients = [SamplesInput(ClientData(x, y), seed) for x, y, seed in ...]
     state, metrics, is_finite = process.next(state, clients)
 """
 
@@ -22,19 +22,18 @@ import tensorflow_federated as tff
 from federated.core.algorithm import (
     ClientData,
     FederatedAlgorithm,
-    Screened,
-    ServerState,
-    Tensors,
-    take_part,
+    State,
+    ValidatedOutput,
+    client_update,
 )
 
 
-class RowsInput(NamedTuple):
-    """What a client brings to a round.
+class SamplesInput(NamedTuple):
+    """A client's input to a round.
 
     Attributes:
-      data: Its rows and classes.
-      seed: Scalar int32, of everything it draws.
+      data: Its samples and classes.
+      seed: Scalar int32, seed of everything it draws.
     """
 
     data: ClientData
@@ -42,28 +41,28 @@ class RowsInput(NamedTuple):
 
 
 class FilesInput(NamedTuple):
-    """The same for rows that are read where the client works, so that none are sent.
+    """The same for samples that are read where the client works, so that none are sent.
 
     Attributes:
-      path: Of the files of raw float32 rows and int64 classes, without their `.x` and `.y`; see
-        `ClientStore`.
-      seed: Scalar int32, of everything it draws.
+      path: Path of the files of raw float32 samples and int64 classes, without their `.x` and
+        `.y`; see `ClientStore`.
+      seed: Scalar int32, seed of everything it draws.
     """
 
     path: Any
     seed: Any
 
 
-Clients = Literal["rows", "files"]
+Clients = Literal["samples", "files"]
 
 
 class RoundOutput(NamedTuple):
-    """What a round gives, all at the server.
+    """The result of a round, all at the server.
 
     Attributes:
-      state: The new one.
-      metrics: Of the server's update, by name.
-      is_finite: `(participants,)`, whose numbers were finite and counted.
+      state: The new state.
+      metrics: What the server's update found, by name.
+      is_finite: `(participants,)`, whether a client's numbers were finite, and so counted.
     """
 
     state: Any
@@ -72,17 +71,17 @@ class RoundOutput(NamedTuple):
 
 
 def build_process(
-    algorithm: FederatedAlgorithm, state: ServerState, clients: Clients = "rows"
+    algorithm: FederatedAlgorithm, state: State, clients: Clients = "samples"
 ) -> tff.templates.IterativeProcess:
-    """An algorithm as an iterative process.
+    """Returns an algorithm as an iterative process.
 
     `initialize()` returns `state`; `next(state, clients)` takes the state and a list with a
-    `RowsInput` or a `FilesInput` for each participant, and returns a `RoundOutput`.
+    `SamplesInput` or a `FilesInput` for each participant, and returns a `RoundOutput`.
 
     Args:
-      algorithm: What to do.
-      state: From before the first round.
-      clients: Whether `next` takes rows or the names of files.
+      algorithm: What to compute.
+      state: The state before the first round.
+      clients: Whether `next` takes samples or the names of files.
 
     Raises:
       TypeError: If the algorithm's rounds change the shape of the state; use `build_round`.
@@ -100,50 +99,48 @@ def build_process(
 
 
 class Round(NamedTuple):
-    """A round, whatever the state before the first one is.
+    """A round, whatever the state before the first one.
 
     Attributes:
-      next: As that of `build_process`.
-      bytes_up: Of the numbers that a participant sends.
+      next: As `next` of `build_process`.
+      bytes_up: Bytes of the tensors that a participant sends.
     """
 
     next: tff.Computation
     bytes_up: int
 
 
-def build_round(
-    algorithm: FederatedAlgorithm, state: ServerState, clients: Clients = "rows"
-) -> Round:
-    """The rounds of `build_process`, for states of the shapes and types of `state`.
+def build_round(algorithm: FederatedAlgorithm, state: State, clients: Clients = "samples") -> Round:
+    """Returns the rounds of `build_process`, for states of the shapes and types of `state`.
 
     Args:
-      algorithm: What to do.
-      state: Of its tensors only shapes and types are looked at.
-      clients: Whether `next` takes rows or the names of files.
+      algorithm: What to compute.
+      state: Only shapes and types of its tensors are read.
+      clients: Whether `next` takes samples or the names of files.
     """
     with keras_untouched():
         return _round(algorithm, state, clients)
 
 
-def _round(algorithm: FederatedAlgorithm, state: ServerState, clients: Clients) -> Round:
+def _round(algorithm: FederatedAlgorithm, state: State, clients: Clients) -> Round:
     state_type = tff.types.tensorflow_to_type(tf.nest.map_structure(_spec, state))
 
     @tff.tensorflow.computation(state_type)
-    def broadcast(state: ServerState) -> ServerState:
+    def broadcast(state: State) -> State:
         return algorithm.broadcast(state)
 
     work = _client_work(algorithm, broadcast.type_signature.result, clients)
     answer_type = work.type_signature.result
-    zero, accumulate, merge = _in_client_order((answer_type.output.gathered, answer_type.is_finite))
+    zero, accumulate, merge = _in_client_order(
+        (answer_type.output.per_client, answer_type.is_finite)
+    )
     totals_type = (answer_type.output.sums, *zero.type_signature.result)
 
     @tff.tensorflow.computation(state_type, *totals_type)
-    def server(
-        state: ServerState, sums: Tensors, gathered: Tensors, is_finite: tf.Tensor
-    ) -> RoundOutput:
+    def server(state: State, sums: Any, per_client: Any, is_finite: tf.Tensor) -> RoundOutput:
         with tf.variable_creator_scope(_zeros):
             update = tf.function(algorithm.make_server())
-        new_state, metrics = update(state, sums, gathered)
+        new_state, metrics = update(state, sums, per_client)
         return RoundOutput(new_state, OrderedDict(metrics), is_finite)
 
     @tff.tensorflow.computation(zero.type_signature.result)
@@ -158,7 +155,7 @@ def _round(algorithm: FederatedAlgorithm, state: ServerState, clients: Clients) 
         sent = tff.federated_broadcast(tff.federated_map(broadcast, state))
         answers = tff.federated_map(work, (sent, clients))
         sums = tff.federated_sum(answers.output.sums)
-        apart = tff.federated_zip((answers.output.gathered, answers.is_finite))
+        apart = tff.federated_zip((answers.output.per_client, answers.is_finite))
         stacked = tff.federated_aggregate(apart, zero(), accumulate, merge, report)
         result = tff.federated_map(server, (state, sums, stacked[0], stacked[1]))
         return RoundOutput(result.state, result.metrics, result.is_finite)
@@ -168,10 +165,10 @@ def _round(algorithm: FederatedAlgorithm, state: ServerState, clients: Clients) 
 
 @contextlib.contextmanager
 def keras_untouched() -> Iterator[None]:
-    """Undoes what Keras does to all layers there are when one is made in a graph of TFF's.
+    """Undoes what Keras does to all existing layers when one is made in a graph of TFF's.
 
     Such a graph counts as TensorFlow 1, for which Keras changes the base classes of the layer's
-    class. Models that were made before would not run any more.
+    class. Models that were made before would no longer run.
     """
 
     def classes(kind: type) -> Iterator[type]:
@@ -201,26 +198,28 @@ def _n_bytes(kind: tff.Type) -> int:
 def _client_work(
     algorithm: FederatedAlgorithm, sent_type: tff.Type, clients: Clients
 ) -> tff.Computation:
-    """A client's part: from what was sent and its input to what it answers."""
-    rows = ClientData(tf.TensorSpec((None, algorithm.n_features)), tf.TensorSpec((None,), tf.int64))
+    """Returns a client's part: from what was sent and its input to its answer."""
+    samples = ClientData(
+        tf.TensorSpec((None, algorithm.n_features)), tf.TensorSpec((None,), tf.int64)
+    )
     seed = tf.TensorSpec((), tf.int32)
     given_spec = (
-        RowsInput(rows, seed)
-        if clients == "rows"
+        SamplesInput(samples, seed)
+        if clients == "samples"
         else FilesInput(tf.TensorSpec((), tf.string), seed)
     )
 
     @tff.tensorflow.computation(sent_type, tff.types.tensorflow_to_type(given_spec))
-    def work(sent: ServerState, given: RowsInput | FilesInput) -> Screened:
+    def work(sent: State, given: SamplesInput | FilesInput) -> ValidatedOutput:
         # variables are made out here, for within the function they would be made with every call
         with tf.variable_creator_scope(_zeros):
             learner = algorithm.make_learner()
 
         @tf.function
-        def update(sent: ServerState, data: ClientData, seed: tf.Tensor) -> Screened:
-            return take_part(algorithm, learner, sent, data, seed)
+        def update(sent: State, data: ClientData, seed: tf.Tensor) -> ValidatedOutput:
+            return client_update(algorithm, learner, sent, data, seed)
 
-        if isinstance(given, RowsInput):
+        if isinstance(given, SamplesInput):
             return update(sent, given.data, given.seed)
         return update(sent, _read(given.path, algorithm.n_features), given.seed)
 
@@ -228,10 +227,10 @@ def _client_work(
 
 
 def _zeros(next_creator: Callable[..., tf.Variable], **arguments: Any) -> tf.Variable:
-    """Makes a variable that is trained from zeros.
+    """Makes a trainable variable from zeros.
 
     TFF initialises variables whenever a client works, and random numbers for millions of weights
-    take as long as training steps; what was sent takes their place at once.
+    take as long as training steps; the received weights replace them at once.
     """
     shape = arguments.get("shape")
     if arguments.get("trainable") and shape is not None:
@@ -241,28 +240,34 @@ def _zeros(next_creator: Callable[..., tf.Variable], **arguments: Any) -> tf.Var
 
 
 def _read(path: tf.Tensor, n_features: int) -> ClientData:
-    """The rows of a client of a `ClientStore`, inside a graph."""
+    """Reads the samples of a client of a `ClientStore`, inside a graph."""
     x = tf.io.decode_raw(tf.io.read_file(path + ".x"), tf.float32)
     y = tf.io.decode_raw(tf.io.read_file(path + ".y"), tf.int64)
     return ClientData(tf.reshape(x, (-1, n_features)), y)
 
 
+def _nothing_of(kind: tff.Type) -> Any:
+    """Returns tensors of length 0 in a structure of this type, inside a graph."""
+    if isinstance(kind, tff.TensorType):
+        nothing = tf.zeros((0, *kind.shape), kind.dtype)
+        # its length is unknown, since it grows
+        return tf.compat.v1.placeholder_with_default(nothing, (None, *kind.shape))
+    parts = [_nothing_of(part) for part in kind.children()]
+    container = kind.python_container
+    return container(*parts) if hasattr(container, "_fields") else tuple(parts)
+
+
 def _in_client_order(value_type: Any) -> tuple[tff.Computation, ...]:
-    """What `federated_aggregate` needs to stack values, which it adds to in client order.
+    """Returns what `federated_aggregate` needs to stack values in client order.
 
     Returns:
-      Computations of nothing yet, of what there is and one client's, and of two parts.
+      Computations of the empty stack, of a stack and one client's value, and of two stacks.
     """
-
-    def none_of(tensor: tff.TensorType) -> tf.Tensor:
-        nothing = tf.zeros((0, *tensor.shape), tensor.dtype)
-        # a length that is not known, since it grows
-        return tf.compat.v1.placeholder_with_default(nothing, (None, *tensor.shape))
 
     @tff.tensorflow.computation
     def zero() -> Any:
-        gathered, is_finite = value_type
-        return tuple(none_of(value) for value in gathered), none_of(is_finite)
+        per_client, is_finite = value_type
+        return _nothing_of(per_client), _nothing_of(is_finite)
 
     stacked_type = zero.type_signature.result
 

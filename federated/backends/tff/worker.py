@@ -1,9 +1,9 @@
-"""TensorFlow Federated's worker program, with its threads, output and end under control.
+"""Starts TensorFlow Federated's worker program, and controls its threads, output and end.
 
 TFF's own `create_sync_local_cpp_execution_context` gives it the terminal, leaves its threads to
-TensorFlow's defaults, polls for its start every second, begins it anew and repeats the round for
-ever when it dies, and may leave it behind. This does what that does with the same parts, but
-without these.
+TensorFlow's defaults, polls for its start every second, starts it again and repeats the round
+forever when it dies, and may leave it behind. This module does the same with the same parts,
+but without these faults.
 """
 
 from __future__ import annotations

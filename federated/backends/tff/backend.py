@@ -1,4 +1,4 @@
-"""Rounds on TensorFlow Federated's runtime, in a worker program on this machine."""
+"""The backend that runs rounds on TensorFlow Federated's runtime, in a worker program."""
 
 from __future__ import annotations
 
@@ -11,44 +11,43 @@ import tensorflow_federated as tff
 
 from federated.backends.tff.process import FilesInput, Round, build_round
 from federated.backends.tff.worker import Worker
-from federated.core.algorithm import FederatedAlgorithm, ServerState
+from federated.core.algorithm import FederatedAlgorithm, State
 from federated.core.backend import RoundResult
 from federated.core.sampling import Participant
+from federated.core.scaling import Scaling
 from federated.data.client_store import ClientStore
 
 
-class TFFCarrier:
-    """Runs clients in TFF's worker program, which reads their rows by itself.
+class TFFBackend:
+    """Runs clients in TFF's worker program, which reads their samples by itself.
 
     The worker starts with the first round. Nothing of TFF's global state is changed. Rounds belong
-    inside `engine_processes`, which ends the worker if this process cannot.
+    inside `backend_processes`, which ends the worker if this process cannot.
 
     Args:
-      clients: Rows of each.
+      clients: Samples of each.
       n_workers: Clients at work at a time.
     """
 
     def __init__(self, clients: ClientStore, n_workers: int = 1) -> None:
-        self._folder = clients.folder.resolve()
+        self._clients = clients
         self._n_workers = n_workers
         self._worker: Worker | None = None
         self._rounds: dict[Any, Round] = {}
 
-    def round(
-        self,
-        algorithm: FederatedAlgorithm,
-        state: ServerState,
-        participants: Sequence[Participant],
+    def run_round(
+        self, algorithm: FederatedAlgorithm, state: State, participants: Sequence[Participant]
     ) -> RoundResult:
-        """One round; see `Carrier`.
+        """Runs one round; see `Backend`.
 
         Raises:
           TrainingError: If a client or the worker fails.
         """
         worker = self._started()
         arrays = tf.nest.map_structure(np.asarray, state)
+        folder = self._clients.folder.resolve()
         clients = [
-            FilesInput(str(self._folder / str(participant.client)), np.int32(participant.seed))
+            FilesInput(str(folder / str(participant.client)), np.int32(participant.seed))
             for participant in participants
         ]
         compiled = self._compiled(algorithm, arrays)
@@ -62,14 +61,18 @@ class TFFCarrier:
             len(participants) * compiled.bytes_up,
         )
 
+    def scale_samples(self, scaling: Scaling) -> None:
+        """Makes every client scale its own samples; see `Backend`."""
+        self._clients.scale(scaling)
+
     def _started(self) -> Worker:
         if self._worker is None:
-            # as many threads as this process has, so that carriers can be compared
+            # as many threads as this process has, so that backends can be compared
             n_threads = tf.config.threading.get_inter_op_parallelism_threads()
             self._worker = Worker(self._n_workers, n_threads or self._n_workers)
         return self._worker
 
-    def _compiled(self, algorithm: FederatedAlgorithm, state: ServerState) -> Round:
+    def _compiled(self, algorithm: FederatedAlgorithm, state: State) -> Round:
         kinds = tf.nest.map_structure(lambda value: (value.shape, value.dtype.name), state)
         key = (algorithm, kinds)
         if key not in self._rounds:

@@ -1,4 +1,4 @@
-"""The carrier that runs rounds on Flower's simulation engine."""
+"""The backend that runs rounds on Flower's simulation engine."""
 
 from __future__ import annotations
 
@@ -12,38 +12,42 @@ from flwr.server.compat.legacy_context import LegacyContext
 from flwr.server.workflow import DefaultWorkflow
 from flwr.server.workflow.constant import MAIN_CONFIGS_RECORD, MAIN_PARAMS_RECORD, Key
 
-from federated.backends.flower.client import ClientMaker
+from federated.backends.flower.client import ClientFactory
 from federated.backends.flower.simulation import Simulation
 from federated.backends.flower.strategy import AlgorithmStrategy, Order
-from federated.core.algorithm import FederatedAlgorithm, ServerState
+from federated.core.algorithm import FederatedAlgorithm, State
 from federated.core.backend import RoundResult
 from federated.core.sampling import Participant
+from federated.core.scaling import Scaling
 from federated.data.client_store import ClientStore
 
 MAX_NODES = 64
-"""Nodes at most. Clients share them, as rows are with the workers and not with the nodes: Flower's
+"""Nodes at most. Clients share them, since workers have the samples and nodes have none: Flower's
 engine looks through all messages for every node ten times a second, which with a node for each of
 1,000 clients takes more time than small clients do."""
 
 
-class FlowerCarrier:
+class FlowerBackend:
     """Runs clients in Ray's processes, and every round as Flower's own fit round.
 
     Args:
-      clients: Rows of each, which workers read by themselves.
+      clients: Samples of each, which workers read by themselves.
       n_workers: Clients at work at a time, each in a process of its own.
+      num_gpus: GPUs of each worker, perhaps a fraction.
     """
 
-    def __init__(self, clients: ClientStore, n_workers: int = 2) -> None:
-        client_app = ClientApp(ClientMaker(clients.folder.resolve()))
-        self._simulation = Simulation(client_app, min(len(clients), MAX_NODES), n_workers)
+    def __init__(self, clients: ClientStore, n_workers: int = 2, num_gpus: float = 0) -> None:
+        self._clients = clients
+        client_app = ClientApp(ClientFactory(clients.folder.resolve()))
+        n_nodes = min(len(clients), MAX_NODES)
+        self._simulation = Simulation(client_app, n_nodes, n_workers, num_gpus)
         self._strategy = AlgorithmStrategy()
         self._workflow = DefaultWorkflow().fit_workflow
         self._context = self._flower_context()
         self._rounds = 0
 
     def _flower_context(self) -> LegacyContext:
-        """What Flower's fit round reads: the strategy, the nodes, no parameters."""
+        """Returns what Flower's fit round reads: the strategy, the nodes, no parameters."""
         grid, manager = self._simulation.grid, SimpleClientManager()
         for node in grid.get_node_ids():
             manager.register(GridClientProxy(node, grid, grid.run.run_id))
@@ -54,13 +58,10 @@ class FlowerCarrier:
         context.state.array_records[MAIN_PARAMS_RECORD] = ArrayRecord()
         return context
 
-    def round(
-        self,
-        algorithm: FederatedAlgorithm,
-        state: ServerState,
-        participants: Sequence[Participant],
+    def run_round(
+        self, algorithm: FederatedAlgorithm, state: State, participants: Sequence[Participant]
     ) -> RoundResult:
-        """One round; see `Carrier`.
+        """Runs one round; see `Backend`.
 
         Raises:
           TrainingError: If a client fails; with its number and its traceback.
@@ -71,6 +72,10 @@ class FlowerCarrier:
         self._workflow(self._simulation.grid, self._context)
         assert self._strategy.result is not None
         return self._strategy.result
+
+    def scale_samples(self, scaling: Scaling) -> None:
+        """Makes every client scale its own samples; see `Backend`."""
+        self._clients.scale(scaling)
 
     def close(self) -> None:
         """Ends Flower, Ray and every process they started."""
