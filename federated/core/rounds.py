@@ -144,7 +144,7 @@ def run_phases(
 ) -> Position:
     """Runs all rounds of all phases, from the checkpoint on if there is one.
 
-    Clients scale their samples as the finished phases found, before each phase begins.
+    Clients scale their samples as the finished phases found, before each phase and at the end.
 
     Args:
       phases: In order.
@@ -186,6 +186,7 @@ def run_phases(
                 callback(record)
         artifacts = {**at.artifacts, **phase.end(at.state)}
         at = Position(at.phase + 1, 0, at.drawn, None, artifacts, at.history)
+    federation.backend.scale_samples(Scaling.from_artifacts(at.artifacts))
     return at
 
 
