@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import numbers
 import os
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -16,7 +18,7 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from tfcluster.config import from_dict, to_dict
+from tfcluster.config import from_dict, to_dict, to_python
 from tfcluster.errors import InputError
 from tfcluster.files import Arrays, load_arrays, save_arrays
 from tfcluster.training.checkpoint import FitCheckpoint
@@ -38,7 +40,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
     """
 
     kind: ClassVar[str]
-    """As it stands in files."""
+    """The estimator's name in files."""
 
     n_clusters: int
     preset: Any
@@ -53,7 +55,8 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
         check_is_fitted(self)
         meta = {
             "estimator": self.kind,
-            "preset": self.preset if isinstance(self.preset, str) else None,
+            "preset": _to_json(self.preset),
+            "arguments": {name: _to_json(value) for name, value in self._arguments().items()},
             "random_state": int(self.random_state) if self._is_repeatable else None,
             "config": to_dict(self.config_),
             "history": self.history_,
@@ -83,10 +86,12 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
         if meta["estimator"] != cls.kind:
             raise KeyError(cls.kind)
         config = from_dict(meta["config"])
+        arguments = {name: _from_json(value) for name, value in meta.get("arguments", {}).items()}
         loaded = cls(
             n_clusters=len(arrays["cluster_centers_"]),
-            preset=meta["preset"] or config,
+            preset=_from_json(meta["preset"]) or config,
             random_state=meta["random_state"],
+            **arguments,
         )
         if meta["feature_names"]:
             loaded.feature_names_in_ = np.array(meta["feature_names"], dtype=object)
@@ -120,6 +125,16 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
     @property
     def _is_repeatable(self) -> bool:
         return isinstance(self.random_state, numbers.Integral)
+
+    def _resolve_config(self) -> Any:
+        """Returns the preset's configuration with the arguments that are not None."""
+        raise NotImplementedError
+
+    def _arguments(self) -> dict[str, Any]:
+        """Returns the hyper-parameters that were given beside the preset."""
+        given = self.get_params(deep=False)
+        others = ("n_clusters", "preset", "random_state")
+        return {k: v for k, v in given.items() if v is not None and k not in others}
 
     def _checked(self, X: Any) -> tuple[np.ndarray, BaseEstimator]:
         """The rows of `fit`, and their features' number and names for `_adopt_features`.
@@ -157,6 +172,14 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
             **identity,
         }
         return FitCheckpoint(path, identity, trainer.state, trainer.set_state, every_seconds)
+
+
+def _to_json(value: Any) -> Any:
+    return to_dict(value) if dataclasses.is_dataclass(value) else to_python(value)
+
+
+def _from_json(value: Any) -> Any:
+    return from_dict(value) if isinstance(value, Mapping) else to_python(value)
 
 
 def digest(*arrays: np.ndarray) -> str:

@@ -21,7 +21,7 @@ from tfcluster.clustergan.adversarial import sample_latent
 from tfcluster.clustergan.inference import recovered
 from tfcluster.clustergan.networks import Networks, build_networks, check_width
 from tfcluster.clustergan.trainer import GANTrainer, Probe
-from tfcluster.config import GANConfig, gan_config
+from tfcluster.config import Adam, GANConfig, apply_arguments, gan_config
 from tfcluster.dec.self_training import fit_kmeans
 from tfcluster.errors import InputError, unknown_name
 from tfcluster.estimator import DeepClusterer, digest, numbered, unnumbered
@@ -51,8 +51,25 @@ class ClusterGAN(DeepClusterer):
     Args:
       n_clusters: Number of clusters, at least 2.
       preset: The protocol: the name of a data set the authors used (see
-        `tfcluster.config.presets.GAN_PRESETS`); `"gene"`, for rows of any width and range; or a
-        `GANConfig`.
+        `tfcluster.config.presets.GAN_PRESETS`); `"gene"`, for samples of any width and range; or
+        a `GANConfig`. Arguments that are None are the preset's; `tfcluster.config.GANConfig`
+        describes each in full.
+      networks: "image" (28 x 28), "gene" (any width, linear output) or "pendigits" (any width,
+        features in [0, 1]).
+      n_noise: Length of z_n.
+      beta_n: Weight of recovering z_n.
+      beta_c: Weight of recovering z_c.
+      noise_scale: Standard deviation of z_n.
+      critic_steps: Steps of the critic for each step of generator and encoder.
+      batch_size: Samples per step.
+      penalty: Weight of the gradient penalty.
+      epsilon_per_row: Whether each sample is interpolated by a number of its own.
+      weight_decay: Factor of half the squared kernels.
+      optimizer: `Adam`, one for the critic and one for generator and encoder together.
+      steps: Steps of generator and encoder.
+      shuffle: Whether batches walk through shuffled epochs instead of being drawn with
+        replacement.
+      precision: "float32", or "bfloat16" for all products.
       random_state: Seed. The same seed on the same machine with the same thread setting gives
         the same bits.
 
@@ -62,7 +79,7 @@ class ClusterGAN(DeepClusterer):
         they agree.
       history_: Records of training: `loss` of generator and encoder, `critic_loss`; see
         `tfcluster.training.loop.Record`.
-      config_: The configuration the preset named.
+      config_: The configuration: the preset's, with the arguments that were given.
     """
 
     kind = "ClusterGAN"
@@ -72,10 +89,38 @@ class ClusterGAN(DeepClusterer):
         n_clusters: int = 10,
         *,
         preset: str | GANConfig = "gene",
+        networks: Literal["image", "gene", "pendigits"] | None = None,
+        n_noise: int | None = None,
+        beta_n: float | None = None,
+        beta_c: float | None = None,
+        noise_scale: float | None = None,
+        critic_steps: int | None = None,
+        batch_size: int | None = None,
+        penalty: float | None = None,
+        epsilon_per_row: bool | None = None,
+        weight_decay: float | None = None,
+        optimizer: Adam | None = None,
+        steps: int | None = None,
+        shuffle: bool | None = None,
+        precision: Literal["float32", "bfloat16"] | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.preset = preset
+        self.networks = networks
+        self.n_noise = n_noise
+        self.beta_n = beta_n
+        self.beta_c = beta_c
+        self.noise_scale = noise_scale
+        self.critic_steps = critic_steps
+        self.batch_size = batch_size
+        self.penalty = penalty
+        self.epsilon_per_row = epsilon_per_row
+        self.weight_decay = weight_decay
+        self.optimizer = optimizer
+        self.steps = steps
+        self.shuffle = shuffle
+        self.precision = precision
         self.random_state = random_state
 
     def fit(
@@ -110,7 +155,7 @@ class ClusterGAN(DeepClusterer):
           TrainingError: If a loss stops being finite.
         """
         del y
-        config = gan_config(self.preset)
+        config = self._resolve_config()
         X, seen = self._checked(X)
         check_rows(X, config)
         seed = check_seed(self.random_state)
@@ -127,6 +172,10 @@ class ClusterGAN(DeepClusterer):
         self.cluster_centers_ = self._centers_of(codes)
         self.labels_ = self._nearest_center(codes)
         return self
+
+    def _resolve_config(self) -> GANConfig:
+        config: GANConfig = apply_arguments(gan_config(self.preset), self.get_params(deep=False))
+        return config
 
     @property
     def n_iter_(self) -> int:

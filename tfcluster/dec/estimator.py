@@ -11,14 +11,14 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from tfcluster.config import DECConfig, dec_config
+from tfcluster.config import SGD, Adam, DECConfig, EndToEnd, LayerWise, apply_arguments, dec_config
 from tfcluster.dec import keras_weights
 from tfcluster.dec.autoencoder import Pretrained, autoencoder_shapes, build_autoencoder
 from tfcluster.dec.self_training import DECTrainer
@@ -47,8 +47,26 @@ class DEC(DeepClusterer):
 
     Args:
       n_clusters: Number of clusters, at least 2.
-      preset: The protocol: `"keras"` (DEC-keras), `"paper"`, one of them for a data set as
-        `"keras:mnist"` (see `tfcluster.config.presets.DEC_PRESETS`), or a `DECConfig`.
+      preset: The protocol: `"keras"` (DEC-keras), `"paper"`, one of them for a data set, e.g.
+        `"keras:mnist"` (see `tfcluster.config.presets.DEC_PRESETS`), or a `DECConfig`. Arguments
+        that are None are the preset's; `tfcluster.config.DECConfig` describes each in full.
+      dims: Units of the encoder's layers; the last is the embedding.
+      initializer: Initial weights: "glorot_uniform", "fan_in_uniform" or "normal".
+      scaling: Factor of all features, or "rms" for the one that makes the mean of x^2 one.
+      pretraining: `EndToEnd` or `LayerWise`.
+      reconstruction_weight: Factor of the mean squared error of pretraining.
+      alpha: Degrees of freedom of Student's t.
+      kmeans_restarts: Restarts of the k-means that finds the initial centroids.
+      batch_size: Samples per step.
+      remainder: The last batch of a pass: "short", or "wrap" to go on with the first samples.
+      optimizer: Optimizer of the clustering phase, `SGD` or `Adam`.
+      reset_optimizer: Whether it starts afresh at every update of the target.
+      update_interval: Steps between two updates of the target; 0 for one pass.
+      target: "global", or "batch" to compute the target within each batch.
+      tol: Share of labels that must change between two updates for training to go on.
+      max_steps: Largest number of steps of the clustering phase.
+      precision: "float32", or "bfloat16" for the products of all layers but the embedding's.
+      pretrain_epochs: Passes over the data in end-to-end pretraining (`pretraining.epochs`).
       random_state: Seed. The same seed on the same machine with the same thread setting gives
         the same bits.
 
@@ -59,7 +77,7 @@ class DEC(DeepClusterer):
       cluster_centers_: `(n_clusters, dims[-1])` centres in the embedding.
       history_: Records of training; see `tfcluster.training.loop.Record`.
       scale_: What features are multiplied by.
-      config_: The configuration the preset named.
+      config_: The configuration: the preset's, with the arguments that were given.
 
     Departure from the original: labels are those of the final weights, not of the last update of
     the target.
@@ -72,10 +90,44 @@ class DEC(DeepClusterer):
         n_clusters: int = 10,
         *,
         preset: str | DECConfig = "keras",
+        dims: Sequence[int] | None = None,
+        initializer: Literal["glorot_uniform", "fan_in_uniform", "normal"] | None = None,
+        scaling: float | Literal["rms"] | None = None,
+        pretraining: EndToEnd | LayerWise | None = None,
+        reconstruction_weight: float | None = None,
+        alpha: float | None = None,
+        kmeans_restarts: int | None = None,
+        batch_size: int | None = None,
+        remainder: Literal["short", "wrap"] | None = None,
+        optimizer: SGD | Adam | None = None,
+        reset_optimizer: bool | None = None,
+        update_interval: int | None = None,
+        target: Literal["global", "batch"] | None = None,
+        tol: float | None = None,
+        max_steps: int | None = None,
+        precision: Literal["float32", "bfloat16"] | None = None,
+        pretrain_epochs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.preset = preset
+        self.dims = dims
+        self.initializer = initializer
+        self.scaling = scaling
+        self.pretraining = pretraining
+        self.reconstruction_weight = reconstruction_weight
+        self.alpha = alpha
+        self.kmeans_restarts = kmeans_restarts
+        self.batch_size = batch_size
+        self.remainder = remainder
+        self.optimizer = optimizer
+        self.reset_optimizer = reset_optimizer
+        self.update_interval = update_interval
+        self.target = target
+        self.tol = tol
+        self.max_steps = max_steps
+        self.precision = precision
+        self.pretrain_epochs = pretrain_epochs
         self.random_state = random_state
 
     def fit(
@@ -153,6 +205,10 @@ class DEC(DeepClusterer):
             run_phases(phases, monitor=monitor, checkpoint=keeper)
             weights: list[np.ndarray] = run.trainer.pretraining.autoencoder.get_weights()
         return weights
+
+    def _resolve_config(self) -> DECConfig:
+        config: DECConfig = apply_arguments(dec_config(self.preset), self.get_params(deep=False))
+        return config
 
     @property
     def n_iter_(self) -> int:
@@ -259,7 +315,7 @@ class DEC(DeepClusterer):
             raise InputError(
                 f"{path} holds {len(clusters)} clusters. Received: n_clusters={self.n_clusters}."
             )
-        config = dec_config(self.preset)
+        config = self._resolve_config()
         if config.scaling == "rms":
             raise InputError(
                 'The scale of a preset with scaling="rms" depends on the data of `fit`, which a '
@@ -337,7 +393,7 @@ class DEC(DeepClusterer):
     @contextlib.contextmanager
     def _prepared(self, X: Any) -> Iterator[_Run]:
         """Checks everything and lends a trainer with fresh weights."""
-        config = dec_config(self.preset)
+        config = self._resolve_config()
         X, seen = self._checked(X)
         seed = check_seed(self.random_state)
         scale = _fit_scale(X, config)
