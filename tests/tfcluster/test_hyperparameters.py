@@ -15,7 +15,7 @@ from tfcluster.config import DEC_PRESETS, GAN_PRESETS, SGD, Adam, DECConfig, End
 
 SMALL_GAN = GANConfig(n_noise=3, steps=4, batch_size=8)
 KINDS = {"DEC": (DEC, DECConfig), "ClusterGAN": (ClusterGAN, GANConfig)}
-OTHERS = ["n_clusters", "preset", "pretrain_epochs", "random_state"]
+OTHERS = ["n_clusters", "preset", "standardize", "pretrain_epochs", "random_state"]
 
 X, Y = blobs()
 

@@ -26,9 +26,10 @@ from tfcluster.dec.self_training import fit_kmeans
 from tfcluster.errors import InputError, unknown_name
 from tfcluster.estimator import DeepClusterer, digest, numbered, unnumbered
 from tfcluster.files import Arrays
+from tfcluster.scaling import Standardizer
 from tfcluster.training.phases import Monitor, Record, run_phases
 from tfcluster.training.trainer_pool import Shelf
-from tfcluster.validation import check_matrix, check_seed
+from tfcluster.validation import check_seed
 
 Decoder = Literal["kmeans", "argmax", "backpropagation"]
 DECODERS = ("kmeans", "argmax", "backpropagation")
@@ -54,6 +55,8 @@ class ClusterGAN(DeepClusterer):
         `tfcluster.config.presets.GAN_PRESETS`); `"gene"`, for samples of any width and range; or
         a `GANConfig`. Arguments that are None are the preset's; `tfcluster.config.GANConfig`
         describes each in full.
+      standardize: Whether features get mean 0 and standard deviation 1 over the samples of `fit`,
+        before anything else, and missing values (NaN) the mean. Only for `networks="gene"`.
       networks: "image" (28 x 28), "gene" (any width, linear output) or "pendigits" (any width,
         features in [0, 1]).
       n_noise: Length of z_n.
@@ -79,6 +82,8 @@ class ClusterGAN(DeepClusterer):
         they agree.
       history_: Records of training: `loss` of generator and encoder, `critic_loss`; see
         `tfcluster.training.loop.Record`.
+      standardizer_: The `tfcluster.scaling.Standardizer` of the samples of `fit`; None without
+        `standardize`.
       config_: The configuration: the preset's, with the arguments that were given.
     """
 
@@ -89,6 +94,7 @@ class ClusterGAN(DeepClusterer):
         n_clusters: int = 10,
         *,
         preset: str | GANConfig = "gene",
+        standardize: bool = False,
         networks: Literal["image", "gene", "pendigits"] | None = None,
         n_noise: int | None = None,
         beta_n: float | None = None,
@@ -107,6 +113,7 @@ class ClusterGAN(DeepClusterer):
     ) -> None:
         self.n_clusters = n_clusters
         self.preset = preset
+        self.standardize = standardize
         self.networks = networks
         self.n_noise = n_noise
         self.beta_n = beta_n
@@ -137,7 +144,8 @@ class ClusterGAN(DeepClusterer):
         """Learns clusters.
 
         Args:
-          X: `(rows, features)` finite numbers; in [0, 1] for networks with a sigmoid output.
+          X: `(n_samples, n_features)` finite numbers; with `standardize`, NaN where missing; in
+            [0, 1] for networks with a sigmoid output.
           y: Never used.
           monitor: Called with every record of training; what it raises stops the run.
           checkpoint: A file to keep progress in. If it is there, the run goes on from it and ends
@@ -156,19 +164,20 @@ class ClusterGAN(DeepClusterer):
         """
         del y
         config = self._resolve_config()
-        X, seen = self._checked(X)
+        X, standardizer, seen = self._checked(X)
         check_rows(X, config)
         seed = check_seed(self.random_state)
         with _TRAINERS.borrow(X.shape[1], int(self.n_clusters), config) as trainer:
             trainer.reset(seed)
             identity = {"random_state": seed, "data": digest(X)}
             keeper = self._keeper(checkpoint, checkpoint_seconds, trainer, identity)
+            probe = _standardized(probe, standardizer)
             phases = trainer.phases(tf.constant(X), seed, probe, max(1, int(probe_every)))
             history = run_phases(phases, monitor=monitor, checkpoint=keeper)
             codes = trainer.inference.encode(X)
             self._weights = [network.get_weights() for network in trainer.networks]
         self._adopt_features(seen)
-        self.config_, self.history_ = config, history
+        self.config_, self.history_, self.standardizer_ = config, history, standardizer
         self.cluster_centers_ = self._centers_of(codes)
         self.labels_ = self._nearest_center(codes)
         return self
@@ -216,10 +225,15 @@ class ClusterGAN(DeepClusterer):
             return trainer.inference.encode(X)
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """Rows encoded and generated again: `(rows, features)` to the same."""
-        codes = self.transform(X)
-        with self._fitted_trainer() as trainer:
-            return trainer.inference.generate(codes)
+        """Returns samples encoded and generated again, in the units of X.
+
+        Args:
+          X: `(n_samples, n_features)`.
+
+        Returns:
+          `(n_samples, n_features)` float32; float64 with `standardize`.
+        """
+        return self._generate(self.transform(X))
 
     def sample(self, n: int, cluster: int | None = None, *, seed: int = 0) -> np.ndarray:
         """Generates rows.
@@ -289,8 +303,7 @@ class ClusterGAN(DeepClusterer):
         return int(self.config_.n_noise + len(self.cluster_centers_))
 
     def _matrix(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        X = check_matrix(self, X)
+        X = self._check_new(X)
         check_range(X, self.config_)
         return X
 
@@ -304,7 +317,7 @@ class ClusterGAN(DeepClusterer):
 
     def _generate(self, z: np.ndarray) -> np.ndarray:
         with self._fitted_trainer() as trainer:
-            return trainer.inference.generate(z)
+            return self._restore_units(trainer.inference.generate(z))
 
     def _draw(self, n: int, seed: int) -> np.ndarray:
         check_is_fitted(self)
@@ -341,6 +354,7 @@ class ClusterGAN(DeepClusterer):
         centers: np.ndarray,
         config: GANConfig,
         *,
+        standardizer: Standardizer | None = None,
         random_state: int | None = None,
         history: Sequence[Record] = (),
     ) -> ClusterGAN:
@@ -350,6 +364,7 @@ class ClusterGAN(DeepClusterer):
           weights: Of generator, critic and encoder, in the order data pass through them.
           centers: `(n_clusters, code)`, as `cluster_centers_`.
           config: The protocol.
+          standardizer: What standardizes samples.
           random_state: Seed of the run.
           history: Records of training.
 
@@ -368,7 +383,13 @@ class ClusterGAN(DeepClusterer):
         received = [[weight.shape for weight in part] for part in lists]
         if received != expected:
             raise InputError(f"Weights must have the shapes {expected}. Received: {received}.")
-        made = cls(len(centers), preset=config, random_state=random_state)
+        made = cls(
+            len(centers),
+            preset=config,
+            standardize=standardizer is not None,
+            random_state=random_state,
+        )
+        made.standardizer_ = standardizer
         made.config_, made.history_ = config, list(history)
         made._weights, made.n_features_in_ = lists, n_features
         made.cluster_centers_ = np.asarray(centers)
@@ -402,6 +423,13 @@ def cluster_codes(codes: np.ndarray, n_clusters: int, config: GANConfig) -> KMea
     return fit_kmeans(recovered(codes, config), n_clusters, restarts=10, seed=0)
 
 
+def _standardized(probe: Probe | None, standardizer: Standardizer | None) -> Probe | None:
+    """Returns a probe that gives samples in their own units to the encoder."""
+    if probe is None or standardizer is None:
+        return probe
+    return lambda encode: probe(lambda x: encode(standardizer(x)))
+
+
 def _n_features(generator: list[np.ndarray], config: GANConfig) -> int:
     """Width of a row: the generator's last bias, but images are made by convolutions."""
     return _IMAGE_WIDTH if config.networks == "image" else int(generator[-1].shape[0])
@@ -426,5 +454,6 @@ def check_range(X: np.ndarray, config: GANConfig) -> None:
     if low < 0 or high > 1:
         raise InputError(
             f'The generator of networks="{config.networks}" ends in a sigmoid, so features must '
-            f'be in [0, 1]. Received: {low:g} to {high:g}. Scale them, or use the preset "gene".'
+            f"be in [0, 1]. Received: {low:g} to {high:g}. Scale them, without `standardize`, or "
+            'use the preset "gene".'
         )

@@ -32,9 +32,10 @@ from tfcluster.estimator import (
 )
 from tfcluster.files import Arrays
 from tfcluster.layers import ClusteringLayer
+from tfcluster.scaling import Standardizer
 from tfcluster.training.phases import Monitor, Record, run_phases
 from tfcluster.training.trainer_pool import Shelf
-from tfcluster.validation import check_matrix, check_seed
+from tfcluster.validation import check_seed
 
 _TRAINERS = Shelf(DECTrainer)
 
@@ -50,6 +51,8 @@ class DEC(DeepClusterer):
       preset: The protocol: `"keras"` (DEC-keras), `"paper"`, one of them for a data set, e.g.
         `"keras:mnist"` (see `tfcluster.config.presets.DEC_PRESETS`), or a `DECConfig`. Arguments
         that are None are the preset's; `tfcluster.config.DECConfig` describes each in full.
+      standardize: Whether features get mean 0 and standard deviation 1 over the samples of `fit`,
+        before anything else, and missing values (NaN) the mean.
       dims: Units of the encoder's layers; the last is the embedding.
       initializer: Initial weights: "glorot_uniform", "fan_in_uniform" or "normal".
       scaling: Factor of all features, or "rms" for the one that makes the mean of x^2 one.
@@ -76,7 +79,9 @@ class DEC(DeepClusterer):
         the pretrained autoencoder, the baseline "AE + k-means" of the papers.
       cluster_centers_: `(n_clusters, dims[-1])` centres in the embedding.
       history_: Records of training; see `tfcluster.training.loop.Record`.
-      scale_: What features are multiplied by.
+      standardizer_: The `tfcluster.scaling.Standardizer` of the samples of `fit`; None without
+        `standardize`.
+      scale_: Factor of all features, after standardization.
       config_: The configuration: the preset's, with the arguments that were given.
 
     Departure from the original: labels are those of the final weights, not of the last update of
@@ -90,6 +95,7 @@ class DEC(DeepClusterer):
         n_clusters: int = 10,
         *,
         preset: str | DECConfig = "keras",
+        standardize: bool = False,
         dims: Sequence[int] | None = None,
         initializer: Literal["glorot_uniform", "fan_in_uniform", "normal"] | None = None,
         scaling: float | Literal["rms"] | None = None,
@@ -111,6 +117,7 @@ class DEC(DeepClusterer):
     ) -> None:
         self.n_clusters = n_clusters
         self.preset = preset
+        self.standardize = standardize
         self.dims = dims
         self.initializer = initializer
         self.scaling = scaling
@@ -143,7 +150,7 @@ class DEC(DeepClusterer):
         """Learns clusters.
 
         Args:
-          X: `(rows, features)` finite numbers.
+          X: `(n_samples, n_features)` finite numbers; with `standardize`, NaN where missing.
           y: Never used.
           monitor: Called with every record of training; what it raises stops the run.
           checkpoint: A file to keep progress in. If it is there, the run goes on from it and ends
@@ -229,14 +236,20 @@ class DEC(DeepClusterer):
         return self._apply("embed", X)
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """Rows through the autoencoder, in the units of X: `(rows, features)` to the same.
+        """Returns samples after the autoencoder, in the units of X.
+
+        Args:
+          X: `(n_samples, n_features)`.
+
+        Returns:
+          `(n_samples, n_features)` float32; float64 with `standardize`.
 
         Raises:
           InputError: If the weights came from a file without a decoder.
         """
         if not self.has_decoder_:
             raise InputError("These weights came from a file without `decoder_i` layers.")
-        return self._apply("reconstruct", X) / np.float32(self.scale_)
+        return self._restore_units(self._apply("reconstruct", X) / np.float32(self.scale_))
 
     @property
     def has_decoder_(self) -> bool:
@@ -246,7 +259,7 @@ class DEC(DeepClusterer):
 
     @property
     def encoder_(self) -> tf.keras.Model:
-        """Scaled features to embedding, as a Keras model with a copy of the weights."""
+        """Standardized and scaled features to embedding: a Keras model, weights copied."""
         check_is_fitted(self)
         _, encoder = build_autoencoder(self.n_features_in_, self.config_)
         encoder.set_weights(self._encoder_weights)
@@ -254,7 +267,7 @@ class DEC(DeepClusterer):
 
     @property
     def autoencoder_(self) -> tf.keras.Model:
-        """Scaled features to their reconstruction, as a Keras model with a copy of the weights."""
+        """Standardized and scaled features to the same: a Keras model, weights copied."""
         check_is_fitted(self)
         autoencoder, _ = build_autoencoder(self.n_features_in_, self.config_)
         autoencoder.set_weights([*self._encoder_weights, *self._decoder_weights])
@@ -262,7 +275,7 @@ class DEC(DeepClusterer):
 
     @property
     def model_(self) -> tf.keras.Model:
-        """Scaled features to soft assignments, as a Keras model with a copy of the weights."""
+        """Standardized and scaled features to soft assignments: a Keras model, weights copied."""
         encoder = self.encoder_
         layer = ClusteringLayer(len(self.cluster_centers_), self.config_.alpha, name="clustering")
         model = tf.keras.Model(encoder.input, layer(encoder.output), name="dec")
@@ -299,8 +312,17 @@ class DEC(DeepClusterer):
           The estimator, ready to predict.
 
         Raises:
-          InputError: If the file has no such layers or another number of clusters.
+          InputError: If the file has no such layers or another number of clusters, or if scaling
+            depends on the data of `fit`.
         """
+        config = self._resolve_config()
+        if config.scaling == "rms" or self.standardize:
+            raise InputError(
+                'scaling="rms" and `standardize` depend on the data of `fit`, which a file of '
+                f"weights does not hold. Received: scaling={config.scaling!r}, "
+                f"standardize={self.standardize}. Give `scaling` a number and leave out "
+                "`standardize`."
+            )
         layers = keras_weights.read_layers(path)
         encoder = keras_weights.encoder_weights(layers)
         decoder = keras_weights.decoder_weights(layers)
@@ -315,12 +337,6 @@ class DEC(DeepClusterer):
             raise InputError(
                 f"{path} holds {len(clusters)} clusters. Received: n_clusters={self.n_clusters}."
             )
-        config = self._resolve_config()
-        if config.scaling == "rms":
-            raise InputError(
-                'The scale of a preset with scaling="rms" depends on the data of `fit`, which a '
-                "file of weights does not tell. Choose a preset with a number."
-            )
         config = dataclasses.replace(config, dims=tuple(int(w.shape[-1]) for w in encoder[::2]))
         expected = autoencoder_shapes(encoder[0].shape[0], config)
         received = [w.shape for w in (*encoder, *decoder)]
@@ -329,7 +345,7 @@ class DEC(DeepClusterer):
             raise InputError(
                 f"The layers of {path} do not fit each other: {received}, centres {clusters.shape}."
             )
-        self.config_, self.scale_ = config, float(config.scaling)
+        self.config_, self.scale_, self.standardizer_ = config, float(config.scaling), None
         self._encoder_weights, self._decoder_weights = encoder, decoder
         self.cluster_centers_ = clusters
         self.n_features_in_ = encoder[0].shape[0]
@@ -347,6 +363,7 @@ class DEC(DeepClusterer):
         config: DECConfig,
         *,
         scale: float | None = None,
+        standardizer: Standardizer | None = None,
         random_state: int | None = None,
         history: Sequence[Record] = (),
     ) -> DEC:
@@ -357,7 +374,8 @@ class DEC(DeepClusterer):
           decoder: The same, or nothing.
           centers: `(n_clusters, dims[-1])`.
           config: The protocol.
-          scale: What features are multiplied by; the config's number if left out.
+          scale: Factor of all features; the config's number if left out.
+          standardizer: What standardizes samples, before the factor.
           random_state: Seed of the run.
           history: Records of training.
 
@@ -372,7 +390,13 @@ class DEC(DeepClusterer):
         received = [w.shape for w in (*encoder, *decoder)]
         if received not in (expected, expected[: len(encoder)]):
             raise InputError(f"Weights must have the shapes {expected}. Received: {received}.")
-        made = cls(len(centers), preset=config, random_state=random_state)
+        made = cls(
+            len(centers),
+            preset=config,
+            standardize=standardizer is not None,
+            random_state=random_state,
+        )
+        made.standardizer_ = standardizer
         made.config_, made.history_ = config, list(history)
         made.scale_ = float(config.scaling) if scale is None else scale
         made._encoder_weights, made._decoder_weights = list(encoder), list(decoder)
@@ -380,8 +404,7 @@ class DEC(DeepClusterer):
         return made
 
     def _apply(self, function: str, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        X = check_matrix(self, X)
+        X = self._check_new(X)
         with _TRAINERS.borrow(X.shape[1], len(self.cluster_centers_), self.config_) as trainer:
             trainer.encoder.set_weights(self._encoder_weights)
             trainer.pretraining.set_decoder_weights(self._decoder_weights)
@@ -394,12 +417,12 @@ class DEC(DeepClusterer):
     def _prepared(self, X: Any) -> Iterator[_Run]:
         """Checks everything and lends a trainer with fresh weights."""
         config = self._resolve_config()
-        X, seen = self._checked(X)
+        X, standardizer, seen = self._checked(X)
         seed = check_seed(self.random_state)
         scale = _fit_scale(X, config)
         with _TRAINERS.borrow(X.shape[1], int(self.n_clusters), config) as trainer:
             trainer.reset(seed)
-            yield _Run(trainer, tf.constant(X * scale), float(scale), seed, seen)
+            yield _Run(trainer, tf.constant(X * scale), standardizer, float(scale), seed, seen)
 
     def _adopt(self, run: _Run, history: list[Record]) -> None:
         trainer = run.trainer
@@ -411,6 +434,7 @@ class DEC(DeepClusterer):
         self._decoder_weights = trainer.pretraining.decoder_weights()
         self.cluster_centers_ = trainer.clustering.clusters.numpy()
         self.config_, self.scale_ = trainer.config, run.scale
+        self.standardizer_ = run.standardizer
 
     def _warn_empty_clusters(self) -> None:
         used = len(np.unique(self.labels_))
@@ -429,6 +453,7 @@ class _Run:
 
     trainer: DECTrainer
     x: tf.Tensor
+    standardizer: Standardizer | None
     scale: float
     seed: int
     seen: BaseEstimator
