@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import numbers
 import os
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -16,12 +18,18 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from tfcluster.config import from_dict, to_dict
+from tfcluster.config import from_dict, to_dict, to_python
 from tfcluster.errors import InputError
 from tfcluster.files import Arrays, load_arrays, save_arrays
+from tfcluster.scaling import Standardizer
 from tfcluster.training.checkpoint import FitCheckpoint
 from tfcluster.training.phases import Record
-from tfcluster.validation import check_matrix, check_n_clusters
+from tfcluster.validation import (
+    check_distinct,
+    check_matrix,
+    check_n_clusters,
+    check_standardize,
+)
 
 Self = TypeVar("Self", bound="DeepClusterer")
 
@@ -38,10 +46,11 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
     """
 
     kind: ClassVar[str]
-    """As it stands in files."""
+    """The estimator's name in files."""
 
     n_clusters: int
     preset: Any
+    standardize: Any
     random_state: Any
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -53,14 +62,17 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
         check_is_fitted(self)
         meta = {
             "estimator": self.kind,
-            "preset": self.preset if isinstance(self.preset, str) else None,
+            "preset": _to_json(self.preset),
+            "arguments": {name: _to_json(value) for name, value in self._arguments().items()},
             "random_state": int(self.random_state) if self._is_repeatable else None,
             "config": to_dict(self.config_),
             "history": self.history_,
             "feature_names": list(getattr(self, "feature_names_in_", [])),
             **self._saved_values(),
         }
-        save_arrays(path, self._saved_arrays(), meta)
+        standardizer = self.standardizer_._asdict() if self.standardizer_ else {}
+        arrays = {f"standardizer/{name}": value for name, value in standardizer.items()}
+        save_arrays(path, {**self._saved_arrays(), **arrays}, meta)
 
     @classmethod
     def load(cls: type[Self], path: str | os.PathLike[str]) -> Self:
@@ -83,14 +95,20 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
         if meta["estimator"] != cls.kind:
             raise KeyError(cls.kind)
         config = from_dict(meta["config"])
+        arguments = {name: _from_json(value) for name, value in meta.get("arguments", {}).items()}
         loaded = cls(
             n_clusters=len(arrays["cluster_centers_"]),
-            preset=meta["preset"] or config,
+            preset=_from_json(meta["preset"]) or config,
             random_state=meta["random_state"],
+            **arguments,
         )
         if meta["feature_names"]:
             loaded.feature_names_in_ = np.array(meta["feature_names"], dtype=object)
         loaded.config_, loaded.history_ = config, meta["history"]
+        loaded.standardizer_ = None
+        if "standardizer/mean" in arrays:
+            parts = (arrays[f"standardizer/{name}"] for name in Standardizer._fields)
+            loaded.standardizer_ = Standardizer(*parts)
         loaded._restore(arrays, meta)
         return loaded
 
@@ -104,12 +122,17 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
         raise NotImplementedError
 
     history_: list[Record]
+    standardizer_: Standardizer | None
     config_: Any
     cluster_centers_: np.ndarray
 
     def __sklearn_tags__(self) -> Any:
-        """scikit-learn's description: embeddings are float32 whatever comes in."""
+        """Returns scikit-learn's description of the estimator.
+
+        Embeddings are float32 whatever comes in; NaN is allowed with `standardize`.
+        """
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = bool(self.standardize)
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
@@ -121,14 +144,48 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
     def _is_repeatable(self) -> bool:
         return isinstance(self.random_state, numbers.Integral)
 
-    def _checked(self, X: Any) -> tuple[np.ndarray, BaseEstimator]:
-        """The rows of `fit`, and their features' number and names for `_adopt_features`.
+    def _resolve_config(self) -> Any:
+        """Returns the preset's configuration with the arguments that are not None."""
+        raise NotImplementedError
+
+    def _arguments(self) -> dict[str, Any]:
+        """Returns the hyper-parameters that were given beside the preset."""
+        given = self.get_params(deep=False)
+        others = ("n_clusters", "preset", "random_state")
+        return {k: v for k, v in given.items() if v is not None and k not in others}
+
+    def _checked(self, X: Any) -> tuple[np.ndarray, Standardizer | None, BaseEstimator]:
+        """Returns the samples of `fit` and what is to be remembered of them.
 
         `self` stays as it is until a fit has ended well.
+
+        Returns:
+          `(n_samples, n_features)` float32; their standardizer, which was applied; and the number
+          and names of features, for `_adopt_features`.
         """
         check_n_clusters(self.n_clusters)
+        check_standardize(self.standardize)
         seen = BaseEstimator()
-        return check_matrix(seen, X, min_rows=self.n_clusters, reset=True), seen
+        matrix = check_matrix(
+            seen, X, min_rows=self.n_clusters, reset=True, allow_missing=bool(self.standardize)
+        )
+        if not self.standardize:
+            return matrix, None, seen
+        standardizer = Standardizer.fit(matrix)
+        matrix = standardizer(matrix)
+        check_distinct(matrix)
+        return matrix, standardizer, seen
+
+    def _check_new(self, X: Any) -> np.ndarray:
+        """Returns new samples as the networks take them, `(n_samples, n_features)` float32."""
+        check_is_fitted(self)
+        if self.standardizer_ is None:
+            return check_matrix(self, X)
+        return self.standardizer_(check_matrix(self, X, allow_missing=True))
+
+    def _restore_units(self, x: np.ndarray) -> np.ndarray:
+        """Returns generated samples, `(n_samples, n_features)`, in the units of `fit`."""
+        return x if self.standardizer_ is None else self.standardizer_.inverse(x)
 
     def _adopt_features(self, seen: BaseEstimator) -> None:
         self.__dict__.pop("feature_names_in_", None)
@@ -157,6 +214,14 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
             **identity,
         }
         return FitCheckpoint(path, identity, trainer.state, trainer.set_state, every_seconds)
+
+
+def _to_json(value: Any) -> Any:
+    return to_dict(value) if dataclasses.is_dataclass(value) else to_python(value)
+
+
+def _from_json(value: Any) -> Any:
+    return from_dict(value) if isinstance(value, Mapping) else to_python(value)
 
 
 def digest(*arrays: np.ndarray) -> str:

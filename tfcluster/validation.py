@@ -35,26 +35,44 @@ def check_seed(random_state: Any) -> int:
         ) from error
 
 
-def check_matrix(estimator: Any, X: Any, *, min_rows: int = 1, reset: bool = False) -> np.ndarray:
-    """The rows an estimator was given, as a float32 matrix.
+def check_standardize(standardize: Any) -> None:
+    """Raises `InputError` unless `standardize` is True or False."""
+    if not isinstance(standardize, (bool, np.bool_)):
+        raise InputError(
+            f"`standardize` must be True or False. Received: standardize={standardize!r}."
+        )
+
+
+def check_matrix(
+    estimator: Any, X: Any, *, min_rows: int = 1, reset: bool = False, allow_missing: bool = False
+) -> np.ndarray:
+    """Returns the samples an estimator was given, as a matrix.
 
     Args:
-      estimator: Whose `n_features_in_` holds, or is set when `reset`.
-      X: `(rows, features)`, anything scikit-learn takes.
-      min_rows: Fewest rows allowed.
+      estimator: Its `n_features_in_` holds, or is set when `reset`.
+      X: `(n_samples, n_features)`, anything scikit-learn takes.
+      min_rows: Fewest samples allowed.
       reset: Whether this is `fit`.
+      allow_missing: Whether NaN is allowed, for a `Standardizer` to fill.
 
     Returns:
-      `(rows, features)` float32, contiguous.
+      `(n_samples, n_features)` contiguous; float32, or float64 with `allow_missing`, since
+      standardization comes before rounding.
 
     Raises:
-      InputError: If X is not a finite numeric matrix of enough rows with the features of `fit`.
+      InputError: If X is not a finite numeric matrix of enough samples with the features of `fit`.
     """
     try:
         # a number too large for float32 becomes infinite, and is refused as such
         with np.errstate(over="ignore"):
             matrix: np.ndarray = validate_data(
-                estimator, X, dtype=np.float32, order="C", reset=reset, ensure_min_samples=1
+                estimator,
+                X,
+                dtype=np.float64 if allow_missing else np.float32,
+                order="C",
+                reset=reset,
+                ensure_min_samples=1,
+                ensure_all_finite="allow-nan" if allow_missing else True,
             )
     except ValueError as error:
         rule, *more = str(error).splitlines()
@@ -66,6 +84,12 @@ def check_matrix(estimator: Any, X: Any, *, min_rows: int = 1, reset: bool = Fal
             f"n_samples={len(matrix)} should be >= n_clusters={min_rows}. Give more rows or ask "
             "for fewer clusters."
         )
-    if reset and (matrix == matrix[0]).all():
-        raise InputError(f"All {len(matrix)} rows are identical, so there is nothing to cluster.")
+    if reset:
+        check_distinct(matrix)
     return matrix
+
+
+def check_distinct(matrix: np.ndarray) -> None:
+    """Raises `InputError` if all samples of `matrix`, `(n_samples, n_features)`, are the same."""
+    if (matrix == matrix[0]).all():
+        raise InputError(f"All {len(matrix)} rows are identical, so there is nothing to cluster.")

@@ -21,14 +21,15 @@ from tfcluster.clustergan.adversarial import sample_latent
 from tfcluster.clustergan.inference import recovered
 from tfcluster.clustergan.networks import Networks, build_networks, check_width
 from tfcluster.clustergan.trainer import GANTrainer, Probe
-from tfcluster.config import GANConfig, gan_config
+from tfcluster.config import Adam, GANConfig, apply_arguments, gan_config
 from tfcluster.dec.self_training import fit_kmeans
 from tfcluster.errors import InputError, unknown_name
 from tfcluster.estimator import DeepClusterer, digest, numbered, unnumbered
 from tfcluster.files import Arrays
+from tfcluster.scaling import Standardizer
 from tfcluster.training.phases import Monitor, Record, run_phases
 from tfcluster.training.trainer_pool import Shelf
-from tfcluster.validation import check_matrix, check_seed
+from tfcluster.validation import check_seed
 
 Decoder = Literal["kmeans", "argmax", "backpropagation"]
 DECODERS = ("kmeans", "argmax", "backpropagation")
@@ -51,8 +52,27 @@ class ClusterGAN(DeepClusterer):
     Args:
       n_clusters: Number of clusters, at least 2.
       preset: The protocol: the name of a data set the authors used (see
-        `tfcluster.config.presets.GAN_PRESETS`); `"gene"`, for rows of any width and range; or a
-        `GANConfig`.
+        `tfcluster.config.presets.GAN_PRESETS`); `"gene"`, for samples of any width and range; or
+        a `GANConfig`. Arguments that are None are the preset's; `tfcluster.config.GANConfig`
+        describes each in full.
+      standardize: Whether features get mean 0 and standard deviation 1 over the samples of `fit`,
+        before anything else, and missing values (NaN) the mean. Only for `networks="gene"`.
+      networks: "image" (28 x 28), "gene" (any width, linear output) or "pendigits" (any width,
+        features in [0, 1]).
+      n_noise: Length of z_n.
+      beta_n: Weight of recovering z_n.
+      beta_c: Weight of recovering z_c.
+      noise_scale: Standard deviation of z_n.
+      critic_steps: Steps of the critic for each step of generator and encoder.
+      batch_size: Samples per step.
+      penalty: Weight of the gradient penalty.
+      epsilon_per_row: Whether each sample is interpolated by a number of its own.
+      weight_decay: Factor of half the squared kernels.
+      optimizer: `Adam`, one for the critic and one for generator and encoder together.
+      steps: Steps of generator and encoder.
+      shuffle: Whether batches walk through shuffled epochs instead of being drawn with
+        replacement.
+      precision: "float32", or "bfloat16" for all products.
       random_state: Seed. The same seed on the same machine with the same thread setting gives
         the same bits.
 
@@ -62,7 +82,9 @@ class ClusterGAN(DeepClusterer):
         they agree.
       history_: Records of training: `loss` of generator and encoder, `critic_loss`; see
         `tfcluster.training.loop.Record`.
-      config_: The configuration the preset named.
+      standardizer_: The `tfcluster.scaling.Standardizer` of the samples of `fit`; None without
+        `standardize`.
+      config_: The configuration: the preset's, with the arguments that were given.
     """
 
     kind = "ClusterGAN"
@@ -72,10 +94,40 @@ class ClusterGAN(DeepClusterer):
         n_clusters: int = 10,
         *,
         preset: str | GANConfig = "gene",
+        standardize: bool = False,
+        networks: Literal["image", "gene", "pendigits"] | None = None,
+        n_noise: int | None = None,
+        beta_n: float | None = None,
+        beta_c: float | None = None,
+        noise_scale: float | None = None,
+        critic_steps: int | None = None,
+        batch_size: int | None = None,
+        penalty: float | None = None,
+        epsilon_per_row: bool | None = None,
+        weight_decay: float | None = None,
+        optimizer: Adam | None = None,
+        steps: int | None = None,
+        shuffle: bool | None = None,
+        precision: Literal["float32", "bfloat16"] | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.preset = preset
+        self.standardize = standardize
+        self.networks = networks
+        self.n_noise = n_noise
+        self.beta_n = beta_n
+        self.beta_c = beta_c
+        self.noise_scale = noise_scale
+        self.critic_steps = critic_steps
+        self.batch_size = batch_size
+        self.penalty = penalty
+        self.epsilon_per_row = epsilon_per_row
+        self.weight_decay = weight_decay
+        self.optimizer = optimizer
+        self.steps = steps
+        self.shuffle = shuffle
+        self.precision = precision
         self.random_state = random_state
 
     def fit(
@@ -92,7 +144,8 @@ class ClusterGAN(DeepClusterer):
         """Learns clusters.
 
         Args:
-          X: `(rows, features)` finite numbers; in [0, 1] for networks with a sigmoid output.
+          X: `(n_samples, n_features)` finite numbers; with `standardize`, NaN where missing; in
+            [0, 1] for networks with a sigmoid output.
           y: Never used.
           monitor: Called with every record of training; what it raises stops the run.
           checkpoint: A file to keep progress in. If it is there, the run goes on from it and ends
@@ -110,23 +163,28 @@ class ClusterGAN(DeepClusterer):
           TrainingError: If a loss stops being finite.
         """
         del y
-        config = gan_config(self.preset)
-        X, seen = self._checked(X)
+        config = self._resolve_config()
+        X, standardizer, seen = self._checked(X)
         check_rows(X, config)
         seed = check_seed(self.random_state)
         with _TRAINERS.borrow(X.shape[1], int(self.n_clusters), config) as trainer:
             trainer.reset(seed)
             identity = {"random_state": seed, "data": digest(X)}
             keeper = self._keeper(checkpoint, checkpoint_seconds, trainer, identity)
+            probe = _standardized(probe, standardizer)
             phases = trainer.phases(tf.constant(X), seed, probe, max(1, int(probe_every)))
             history = run_phases(phases, monitor=monitor, checkpoint=keeper)
             codes = trainer.inference.encode(X)
             self._weights = [network.get_weights() for network in trainer.networks]
         self._adopt_features(seen)
-        self.config_, self.history_ = config, history
+        self.config_, self.history_, self.standardizer_ = config, history, standardizer
         self.cluster_centers_ = self._centers_of(codes)
         self.labels_ = self._nearest_center(codes)
         return self
+
+    def _resolve_config(self) -> GANConfig:
+        config: GANConfig = apply_arguments(gan_config(self.preset), self.get_params(deep=False))
+        return config
 
     @property
     def n_iter_(self) -> int:
@@ -167,10 +225,15 @@ class ClusterGAN(DeepClusterer):
             return trainer.inference.encode(X)
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """Rows encoded and generated again: `(rows, features)` to the same."""
-        codes = self.transform(X)
-        with self._fitted_trainer() as trainer:
-            return trainer.inference.generate(codes)
+        """Returns samples encoded and generated again, in the units of X.
+
+        Args:
+          X: `(n_samples, n_features)`.
+
+        Returns:
+          `(n_samples, n_features)` float32; float64 with `standardize`.
+        """
+        return self._generate(self.transform(X))
 
     def sample(self, n: int, cluster: int | None = None, *, seed: int = 0) -> np.ndarray:
         """Generates rows.
@@ -240,8 +303,7 @@ class ClusterGAN(DeepClusterer):
         return int(self.config_.n_noise + len(self.cluster_centers_))
 
     def _matrix(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        X = check_matrix(self, X)
+        X = self._check_new(X)
         check_range(X, self.config_)
         return X
 
@@ -255,7 +317,7 @@ class ClusterGAN(DeepClusterer):
 
     def _generate(self, z: np.ndarray) -> np.ndarray:
         with self._fitted_trainer() as trainer:
-            return trainer.inference.generate(z)
+            return self._restore_units(trainer.inference.generate(z))
 
     def _draw(self, n: int, seed: int) -> np.ndarray:
         check_is_fitted(self)
@@ -292,6 +354,7 @@ class ClusterGAN(DeepClusterer):
         centers: np.ndarray,
         config: GANConfig,
         *,
+        standardizer: Standardizer | None = None,
         random_state: int | None = None,
         history: Sequence[Record] = (),
     ) -> ClusterGAN:
@@ -301,6 +364,7 @@ class ClusterGAN(DeepClusterer):
           weights: Of generator, critic and encoder, in the order data pass through them.
           centers: `(n_clusters, code)`, as `cluster_centers_`.
           config: The protocol.
+          standardizer: What standardizes samples.
           random_state: Seed of the run.
           history: Records of training.
 
@@ -319,7 +383,13 @@ class ClusterGAN(DeepClusterer):
         received = [[weight.shape for weight in part] for part in lists]
         if received != expected:
             raise InputError(f"Weights must have the shapes {expected}. Received: {received}.")
-        made = cls(len(centers), preset=config, random_state=random_state)
+        made = cls(
+            len(centers),
+            preset=config,
+            standardize=standardizer is not None,
+            random_state=random_state,
+        )
+        made.standardizer_ = standardizer
         made.config_, made.history_ = config, list(history)
         made._weights, made.n_features_in_ = lists, n_features
         made.cluster_centers_ = np.asarray(centers)
@@ -353,6 +423,13 @@ def cluster_codes(codes: np.ndarray, n_clusters: int, config: GANConfig) -> KMea
     return fit_kmeans(recovered(codes, config), n_clusters, restarts=10, seed=0)
 
 
+def _standardized(probe: Probe | None, standardizer: Standardizer | None) -> Probe | None:
+    """Returns a probe that gives samples in their own units to the encoder."""
+    if probe is None or standardizer is None:
+        return probe
+    return lambda encode: probe(lambda x: encode(standardizer(x)))
+
+
 def _n_features(generator: list[np.ndarray], config: GANConfig) -> int:
     """Width of a row: the generator's last bias, but images are made by convolutions."""
     return _IMAGE_WIDTH if config.networks == "image" else int(generator[-1].shape[0])
@@ -377,5 +454,6 @@ def check_range(X: np.ndarray, config: GANConfig) -> None:
     if low < 0 or high > 1:
         raise InputError(
             f'The generator of networks="{config.networks}" ends in a sigmoid, so features must '
-            f'be in [0, 1]. Received: {low:g} to {high:g}. Scale them, or use the preset "gene".'
+            f"be in [0, 1]. Received: {low:g} to {high:g}. Scale them, without `standardize`, or "
+            'use the preset "gene".'
         )

@@ -11,14 +11,14 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from tfcluster.config import DECConfig, dec_config
+from tfcluster.config import SGD, Adam, DECConfig, EndToEnd, LayerWise, apply_arguments, dec_config
 from tfcluster.dec import keras_weights
 from tfcluster.dec.autoencoder import Pretrained, autoencoder_shapes, build_autoencoder
 from tfcluster.dec.self_training import DECTrainer
@@ -32,9 +32,10 @@ from tfcluster.estimator import (
 )
 from tfcluster.files import Arrays
 from tfcluster.layers import ClusteringLayer
+from tfcluster.scaling import Standardizer
 from tfcluster.training.phases import Monitor, Record, run_phases
 from tfcluster.training.trainer_pool import Shelf
-from tfcluster.validation import check_matrix, check_seed
+from tfcluster.validation import check_seed
 
 _TRAINERS = Shelf(DECTrainer)
 
@@ -47,8 +48,28 @@ class DEC(DeepClusterer):
 
     Args:
       n_clusters: Number of clusters, at least 2.
-      preset: The protocol: `"keras"` (DEC-keras), `"paper"`, one of them for a data set as
-        `"keras:mnist"` (see `tfcluster.config.presets.DEC_PRESETS`), or a `DECConfig`.
+      preset: The protocol: `"keras"` (DEC-keras), `"paper"`, one of them for a data set, e.g.
+        `"keras:mnist"` (see `tfcluster.config.presets.DEC_PRESETS`), or a `DECConfig`. Arguments
+        that are None are the preset's; `tfcluster.config.DECConfig` describes each in full.
+      standardize: Whether features get mean 0 and standard deviation 1 over the samples of `fit`,
+        before anything else, and missing values (NaN) the mean.
+      dims: Units of the encoder's layers; the last is the embedding.
+      initializer: Initial weights: "glorot_uniform", "fan_in_uniform" or "normal".
+      scaling: Factor of all features, or "rms" for the one that makes the mean of x^2 one.
+      pretraining: `EndToEnd` or `LayerWise`.
+      reconstruction_weight: Factor of the mean squared error of pretraining.
+      alpha: Degrees of freedom of Student's t.
+      kmeans_restarts: Restarts of the k-means that finds the initial centroids.
+      batch_size: Samples per step.
+      remainder: The last batch of a pass: "short", or "wrap" to go on with the first samples.
+      optimizer: Optimizer of the clustering phase, `SGD` or `Adam`.
+      reset_optimizer: Whether it starts afresh at every update of the target.
+      update_interval: Steps between two updates of the target; 0 for one pass.
+      target: "global", or "batch" to compute the target within each batch.
+      tol: Share of labels that must change between two updates for training to go on.
+      max_steps: Largest number of steps of the clustering phase.
+      precision: "float32", or "bfloat16" for the products of all layers but the embedding's.
+      pretrain_epochs: Passes over the data in end-to-end pretraining (`pretraining.epochs`).
       random_state: Seed. The same seed on the same machine with the same thread setting gives
         the same bits.
 
@@ -58,8 +79,10 @@ class DEC(DeepClusterer):
         the pretrained autoencoder, the baseline "AE + k-means" of the papers.
       cluster_centers_: `(n_clusters, dims[-1])` centres in the embedding.
       history_: Records of training; see `tfcluster.training.loop.Record`.
-      scale_: What features are multiplied by.
-      config_: The configuration the preset named.
+      standardizer_: The `tfcluster.scaling.Standardizer` of the samples of `fit`; None without
+        `standardize`.
+      scale_: Factor of all features, after standardization.
+      config_: The configuration: the preset's, with the arguments that were given.
 
     Departure from the original: labels are those of the final weights, not of the last update of
     the target.
@@ -72,10 +95,46 @@ class DEC(DeepClusterer):
         n_clusters: int = 10,
         *,
         preset: str | DECConfig = "keras",
+        standardize: bool = False,
+        dims: Sequence[int] | None = None,
+        initializer: Literal["glorot_uniform", "fan_in_uniform", "normal"] | None = None,
+        scaling: float | Literal["rms"] | None = None,
+        pretraining: EndToEnd | LayerWise | None = None,
+        reconstruction_weight: float | None = None,
+        alpha: float | None = None,
+        kmeans_restarts: int | None = None,
+        batch_size: int | None = None,
+        remainder: Literal["short", "wrap"] | None = None,
+        optimizer: SGD | Adam | None = None,
+        reset_optimizer: bool | None = None,
+        update_interval: int | None = None,
+        target: Literal["global", "batch"] | None = None,
+        tol: float | None = None,
+        max_steps: int | None = None,
+        precision: Literal["float32", "bfloat16"] | None = None,
+        pretrain_epochs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.preset = preset
+        self.standardize = standardize
+        self.dims = dims
+        self.initializer = initializer
+        self.scaling = scaling
+        self.pretraining = pretraining
+        self.reconstruction_weight = reconstruction_weight
+        self.alpha = alpha
+        self.kmeans_restarts = kmeans_restarts
+        self.batch_size = batch_size
+        self.remainder = remainder
+        self.optimizer = optimizer
+        self.reset_optimizer = reset_optimizer
+        self.update_interval = update_interval
+        self.target = target
+        self.tol = tol
+        self.max_steps = max_steps
+        self.precision = precision
+        self.pretrain_epochs = pretrain_epochs
         self.random_state = random_state
 
     def fit(
@@ -91,7 +150,7 @@ class DEC(DeepClusterer):
         """Learns clusters.
 
         Args:
-          X: `(rows, features)` finite numbers.
+          X: `(n_samples, n_features)` finite numbers; with `standardize`, NaN where missing.
           y: Never used.
           monitor: Called with every record of training; what it raises stops the run.
           checkpoint: A file to keep progress in. If it is there, the run goes on from it and ends
@@ -154,6 +213,10 @@ class DEC(DeepClusterer):
             weights: list[np.ndarray] = run.trainer.pretraining.autoencoder.get_weights()
         return weights
 
+    def _resolve_config(self) -> DECConfig:
+        config: DECConfig = apply_arguments(dec_config(self.preset), self.get_params(deep=False))
+        return config
+
     @property
     def n_iter_(self) -> int:
         """Steps of the clustering phase."""
@@ -173,14 +236,20 @@ class DEC(DeepClusterer):
         return self._apply("embed", X)
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """Rows through the autoencoder, in the units of X: `(rows, features)` to the same.
+        """Returns samples after the autoencoder, in the units of X.
+
+        Args:
+          X: `(n_samples, n_features)`.
+
+        Returns:
+          `(n_samples, n_features)` float32; float64 with `standardize`.
 
         Raises:
           InputError: If the weights came from a file without a decoder.
         """
         if not self.has_decoder_:
             raise InputError("These weights came from a file without `decoder_i` layers.")
-        return self._apply("reconstruct", X) / np.float32(self.scale_)
+        return self._restore_units(self._apply("reconstruct", X) / np.float32(self.scale_))
 
     @property
     def has_decoder_(self) -> bool:
@@ -190,7 +259,7 @@ class DEC(DeepClusterer):
 
     @property
     def encoder_(self) -> tf.keras.Model:
-        """Scaled features to embedding, as a Keras model with a copy of the weights."""
+        """Standardized and scaled features to embedding: a Keras model, weights copied."""
         check_is_fitted(self)
         _, encoder = build_autoencoder(self.n_features_in_, self.config_)
         encoder.set_weights(self._encoder_weights)
@@ -198,7 +267,7 @@ class DEC(DeepClusterer):
 
     @property
     def autoencoder_(self) -> tf.keras.Model:
-        """Scaled features to their reconstruction, as a Keras model with a copy of the weights."""
+        """Standardized and scaled features to the same: a Keras model, weights copied."""
         check_is_fitted(self)
         autoencoder, _ = build_autoencoder(self.n_features_in_, self.config_)
         autoencoder.set_weights([*self._encoder_weights, *self._decoder_weights])
@@ -206,7 +275,7 @@ class DEC(DeepClusterer):
 
     @property
     def model_(self) -> tf.keras.Model:
-        """Scaled features to soft assignments, as a Keras model with a copy of the weights."""
+        """Standardized and scaled features to soft assignments: a Keras model, weights copied."""
         encoder = self.encoder_
         layer = ClusteringLayer(len(self.cluster_centers_), self.config_.alpha, name="clustering")
         model = tf.keras.Model(encoder.input, layer(encoder.output), name="dec")
@@ -243,8 +312,17 @@ class DEC(DeepClusterer):
           The estimator, ready to predict.
 
         Raises:
-          InputError: If the file has no such layers or another number of clusters.
+          InputError: If the file has no such layers or another number of clusters, or if scaling
+            depends on the data of `fit`.
         """
+        config = self._resolve_config()
+        if config.scaling == "rms" or self.standardize:
+            raise InputError(
+                'scaling="rms" and `standardize` depend on the data of `fit`, which a file of '
+                f"weights does not hold. Received: scaling={config.scaling!r}, "
+                f"standardize={self.standardize}. Give `scaling` a number and leave out "
+                "`standardize`."
+            )
         layers = keras_weights.read_layers(path)
         encoder = keras_weights.encoder_weights(layers)
         decoder = keras_weights.decoder_weights(layers)
@@ -259,12 +337,6 @@ class DEC(DeepClusterer):
             raise InputError(
                 f"{path} holds {len(clusters)} clusters. Received: n_clusters={self.n_clusters}."
             )
-        config = dec_config(self.preset)
-        if config.scaling == "rms":
-            raise InputError(
-                'The scale of a preset with scaling="rms" depends on the data of `fit`, which a '
-                "file of weights does not tell. Choose a preset with a number."
-            )
         config = dataclasses.replace(config, dims=tuple(int(w.shape[-1]) for w in encoder[::2]))
         expected = autoencoder_shapes(encoder[0].shape[0], config)
         received = [w.shape for w in (*encoder, *decoder)]
@@ -273,7 +345,7 @@ class DEC(DeepClusterer):
             raise InputError(
                 f"The layers of {path} do not fit each other: {received}, centres {clusters.shape}."
             )
-        self.config_, self.scale_ = config, float(config.scaling)
+        self.config_, self.scale_, self.standardizer_ = config, float(config.scaling), None
         self._encoder_weights, self._decoder_weights = encoder, decoder
         self.cluster_centers_ = clusters
         self.n_features_in_ = encoder[0].shape[0]
@@ -291,6 +363,7 @@ class DEC(DeepClusterer):
         config: DECConfig,
         *,
         scale: float | None = None,
+        standardizer: Standardizer | None = None,
         random_state: int | None = None,
         history: Sequence[Record] = (),
     ) -> DEC:
@@ -301,7 +374,8 @@ class DEC(DeepClusterer):
           decoder: The same, or nothing.
           centers: `(n_clusters, dims[-1])`.
           config: The protocol.
-          scale: What features are multiplied by; the config's number if left out.
+          scale: Factor of all features; the config's number if left out.
+          standardizer: What standardizes samples, before the factor.
           random_state: Seed of the run.
           history: Records of training.
 
@@ -316,7 +390,13 @@ class DEC(DeepClusterer):
         received = [w.shape for w in (*encoder, *decoder)]
         if received not in (expected, expected[: len(encoder)]):
             raise InputError(f"Weights must have the shapes {expected}. Received: {received}.")
-        made = cls(len(centers), preset=config, random_state=random_state)
+        made = cls(
+            len(centers),
+            preset=config,
+            standardize=standardizer is not None,
+            random_state=random_state,
+        )
+        made.standardizer_ = standardizer
         made.config_, made.history_ = config, list(history)
         made.scale_ = float(config.scaling) if scale is None else scale
         made._encoder_weights, made._decoder_weights = list(encoder), list(decoder)
@@ -324,8 +404,7 @@ class DEC(DeepClusterer):
         return made
 
     def _apply(self, function: str, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        X = check_matrix(self, X)
+        X = self._check_new(X)
         with _TRAINERS.borrow(X.shape[1], len(self.cluster_centers_), self.config_) as trainer:
             trainer.encoder.set_weights(self._encoder_weights)
             trainer.pretraining.set_decoder_weights(self._decoder_weights)
@@ -337,13 +416,13 @@ class DEC(DeepClusterer):
     @contextlib.contextmanager
     def _prepared(self, X: Any) -> Iterator[_Run]:
         """Checks everything and lends a trainer with fresh weights."""
-        config = dec_config(self.preset)
-        X, seen = self._checked(X)
+        config = self._resolve_config()
+        X, standardizer, seen = self._checked(X)
         seed = check_seed(self.random_state)
         scale = _fit_scale(X, config)
         with _TRAINERS.borrow(X.shape[1], int(self.n_clusters), config) as trainer:
             trainer.reset(seed)
-            yield _Run(trainer, tf.constant(X * scale), float(scale), seed, seen)
+            yield _Run(trainer, tf.constant(X * scale), standardizer, float(scale), seed, seen)
 
     def _adopt(self, run: _Run, history: list[Record]) -> None:
         trainer = run.trainer
@@ -355,6 +434,7 @@ class DEC(DeepClusterer):
         self._decoder_weights = trainer.pretraining.decoder_weights()
         self.cluster_centers_ = trainer.clustering.clusters.numpy()
         self.config_, self.scale_ = trainer.config, run.scale
+        self.standardizer_ = run.standardizer
 
     def _warn_empty_clusters(self) -> None:
         used = len(np.unique(self.labels_))
@@ -373,6 +453,7 @@ class _Run:
 
     trainer: DECTrainer
     x: tf.Tensor
+    standardizer: Standardizer | None
     scale: float
     seed: int
     seen: BaseEstimator
