@@ -5,14 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 
+from tfcluster.cli.options import PredictOptions
 from tfcluster.cli.run_folder import RunFolder, label_table
 from tfcluster.clustergan.estimator import ClusterGAN
 from tfcluster.data.loading import load_data
 from tfcluster.dec.estimator import DEC
 from tfcluster.errors import InputError
-from tfcluster.files import load_arrays
+from tfcluster.files import atomic_write, load_arrays
 from tfcluster.scaling import Standardizer
+
+
+def predict(options: PredictOptions, *, console: Console) -> None:
+    """Labels samples with a finished run's model and writes a table of the labels.
+
+    Args:
+      options: The run, the samples, and where the table goes.
+      console: Where the table is printed if it goes to no file.
+
+    Raises:
+      InputError: If the run is not finished, the samples are not like those it was trained on, or
+        the file cannot be written.
+    """
+    table = predict_file(options.run, options.file)
+    if options.out is None:
+        console.file.write(table)  # as it is: the console would wrap it
+        return
+    with atomic_write(options.out) as stream:
+        stream.write(table.encode())
 
 
 def predict_file(run: Path, file: str) -> str:

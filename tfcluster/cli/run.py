@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,47 +13,25 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
+from tfcluster.cli.options import RunOptions
 from tfcluster.cli.run_folder import RunFolder
 from tfcluster.config import to_dict
 from tfcluster.errors import InputError
-from tfcluster.runtime import available_cores, provenance
+from tfcluster.runtime import provenance
 from tfcluster.training.phases import Monitor, Record
 
 MethodScores = dict[str, dict[str, Any]]
 """Method to its scores, `seconds` among them."""
 
 
-@dataclasses.dataclass(frozen=True)
-class RunOptions:
-    """What a run was asked for; everything its weights depend on.
-
-    Attributes:
-      dataset: A name or a file.
-      preset: A protocol's name.
-      n_clusters: A number ("10"), a range ("2:15"), or None for the data set's classes.
-      seed: Of everything random.
-      threads: Operations TensorFlow runs side by side; 0 for what the run was begun with, or as
-        many as there are cores, two at most.
-      overrides: Fields of the configuration that are set otherwise.
-    """
-
-    dataset: str = "digits"
-    preset: str = "auto"
-    n_clusters: str | None = None
-    seed: int = 0
-    threads: int = 0
-    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
 Options = TypeVar("Options", bound=RunOptions)
 
 
-def settled(options: Options, out: Path, resume: bool) -> Options:
-    """The options with their number of threads."""
-    if options.threads:
-        return options
-    begun = RunFolder.open(out).config().get("threads") if resume else None
-    return dataclasses.replace(options, threads=begun or min(2, available_cores()))
+def with_threads(options: Options, out: Path, resume: bool) -> Options:
+    """Returns the options with their number of threads, that of the run to resume if not given."""
+    if options.threads is None and resume:
+        options = dataclasses.replace(options, threads=RunFolder.open(out).config().get("threads"))
+    return dataclasses.replace(options, threads=options.n_threads)
 
 
 def open_folder(

@@ -15,16 +15,16 @@ from rich.console import Console
 
 from tfcluster import metrics, plots
 from tfcluster.cli import published
+from tfcluster.cli.options import GANExecution, GANOptions
 from tfcluster.cli.run import (
     MethodScores,
-    RunOptions,
     asked,
     logged,
     numbers_of_clusters,
     open_folder,
-    settled,
     subfolder,
     told_how_to_resume,
+    with_threads,
 )
 from tfcluster.cli.run_folder import RunFolder
 from tfcluster.cli.tables import (
@@ -35,7 +35,7 @@ from tfcluster.cli.tables import (
     selection_rank,
 )
 from tfcluster.clustergan.estimator import ClusterGAN, check_rows, cluster_codes
-from tfcluster.config import GANConfig, gan_config, override
+from tfcluster.config import GANConfig
 from tfcluster.data.loading import DATASETS, Dataset, load_data
 from tfcluster.dec.self_training import fit_kmeans
 from tfcluster.errors import InputError
@@ -48,24 +48,6 @@ _RECOVERED_ROWS = {"image": 128, "gene": 1_000, "pendigits": 1_000}
 _PROBES = 50
 _SHOWN = 10  # rows or steps of a picture
 _LAST_SEED = 2**32 - 1  # that NumPy's generator takes
-
-
-@dataclasses.dataclass(frozen=True)
-class GANOptions(RunOptions):
-    """What a run of ClusterGAN was asked for.
-
-    Attributes:
-      trials: Models trained, with seeds from `seed` on, of which the best is kept.
-      probe_every: Steps between two looks at the validation rows; 0 for 50 looks in all.
-    """
-
-    trials: int = 1
-    probe_every: int = 0
-
-    def config(self) -> GANConfig:
-        """The configuration: the preset's, or the data set's own."""
-        config: GANConfig = override(gan_config(self.preset, self.dataset), self.overrides)
-        return config
 
 
 class Rows(NamedTuple):
@@ -82,31 +64,23 @@ class Rows(NamedTuple):
     test: Dataset
 
 
-def train_clustergan(
-    options: GANOptions,
-    out: Path,
-    *,
-    resume: bool,
-    checkpoint_seconds: float,
-    console: Console,
-) -> None:
+def train_clustergan(options: GANOptions, execution: GANExecution, *, console: Console) -> None:
     """Trains ClusterGAN, writes the run's folder and prints the comparison.
 
     Everything is checked before anything is written.
 
     Args:
-      options: What to train; must be the same again for `resume`.
-      out: The run's folder.
-      resume: Whether to go on with the run that is there.
-      checkpoint_seconds: Least time between two checkpoints.
-      console: Where progress and tables go.
+      options: What to train; must be the same again to resume.
+      execution: Where the results go, and how often progress is saved.
+      console: Where progress and tables are printed.
 
     Raises:
       InputError: If an option, the data or the folder does not fit.
       TrainingError: If a loss stops being finite.
     """
     _check_seeds(options)
-    options = settled(options, out, resume)
+    out = execution.folder("clustergan", options)
+    options = with_threads(options, out, execution.resume)
     config = options.config()
     rows = load_rows(options.dataset)
     numbers = numbers_of_clusters(options, rows.fit.y)
@@ -114,9 +88,9 @@ def train_clustergan(
         raise InputError("ClusterGAN takes one number as --n-clusters, no range.")
     X = check_matrix(ClusterGAN(), rows.fit.X, min_rows=numbers[0], reset=True)
     check_rows(X, config)
-    run = open_folder("clustergan", options, config, out, resume)
-    set_threads(options.threads, per_operation=config.has_large_products)
-    task = _Task(options, config, rows, numbers[0], checkpoint_seconds, console)
+    run = open_folder("clustergan", options, config, out, execution.resume)
+    set_threads(options.n_threads, per_operation=config.has_large_products)
+    task = _Task(options, config, rows, numbers[0], execution.checkpoint_seconds, console)
     with told_how_to_resume(out, console):
         _train(task, run)
 

@@ -12,20 +12,20 @@ from rich.console import Console
 
 from tfcluster import metrics, plots
 from tfcluster.cli import published
+from tfcluster.cli.options import DECExecution, DECOptions
 from tfcluster.cli.run import (
     MethodScores,
-    RunOptions,
     asked,
     logged,
     numbers_of_clusters,
     open_folder,
-    settled,
     subfolder,
     told_how_to_resume,
+    with_threads,
 )
 from tfcluster.cli.run_folder import RunFolder
 from tfcluster.cli.tables import print_cluster_numbers, print_clusters, print_scores
-from tfcluster.config import DECConfig, dec_config, override
+from tfcluster.config import DECConfig
 from tfcluster.data.loading import Dataset, load_data
 from tfcluster.dec.autoencoder import Pretrained, pretrained_weights
 from tfcluster.dec.estimator import DEC
@@ -35,46 +35,22 @@ from tfcluster.training.progress import TrainingProgress
 from tfcluster.validation import check_matrix, check_n_clusters
 
 
-@dataclasses.dataclass(frozen=True)
-class DECOptions(RunOptions):
-    """What a run of DEC was asked for.
-
-    Attributes:
-      pretrained: DEC-keras' `ae_weights.h5`, to start from.
-    """
-
-    pretrained: str | None = None
-
-    def config(self) -> DECConfig:
-        """The configuration, the data set's own form of the protocol where there is one."""
-        config: DECConfig = override(dec_config(self.preset, self.dataset), self.overrides)
-        return config
-
-
-def train_dec(
-    options: DECOptions,
-    out: Path,
-    *,
-    resume: bool,
-    checkpoint_seconds: float,
-    console: Console,
-) -> None:
+def train_dec(options: DECOptions, execution: DECExecution, *, console: Console) -> None:
     """Trains DEC, writes the run's folder and prints the comparison.
 
     Everything is checked before anything is written.
 
     Args:
-      options: What to train; must be the same again for `resume`.
-      out: The run's folder.
-      resume: Whether to go on with the run that is there.
-      checkpoint_seconds: Least time between two checkpoints.
-      console: Where progress and tables go.
+      options: What to train; must be the same again to resume.
+      execution: Where the results go, and how often progress is saved.
+      console: Where progress and tables are printed.
 
     Raises:
       InputError: If an option, the data or the folder does not fit.
       TrainingError: If the loss stops being finite.
     """
-    options = settled(options, out, resume)
+    out = execution.folder("dec", options)
+    options = with_threads(options, out, execution.resume)
     config = options.config()
     data = load_data(options.dataset)
     numbers = numbers_of_clusters(options, data.y)
@@ -82,9 +58,9 @@ def train_dec(
     check_matrix(DEC(), data.X, min_rows=numbers[-1], reset=True)
     if options.pretrained is not None:
         pretrained_weights(options.pretrained, data.X.shape[1], config)
-    run = open_folder("dec", options, config, out, resume)
-    set_threads(options.threads)
-    task = _Task(options, config, data, checkpoint_seconds, console)
+    run = open_folder("dec", options, config, out, execution.resume)
+    set_threads(options.n_threads)
+    task = _Task(options, config, data, execution.checkpoint_seconds, console)
     with told_how_to_resume(out, console):
         if len(numbers) == 1:
             _train_one(task, numbers[0], run)
