@@ -112,7 +112,7 @@ def compile_update(algorithm: FederatedAlgorithm) -> Update:
         tf.TensorSpec((None, algorithm.n_features)), tf.TensorSpec((None,), tf.int64)
     )
 
-    @tf.function(reduce_retracing=True)
+    @tf.function
     def update(broadcast: State, data: ClientData, seed: tf.Tensor) -> ValidatedOutput:
         return client_update(algorithm, learner, broadcast, data, seed)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import copy
+import dataclasses
 import numbers
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -153,9 +154,7 @@ class FederatedEstimator(
 
     def _numbers(self) -> Sequence[int]:
         """Returns the numbers of clusters to try."""
-        if isinstance(self.n_clusters, numbers.Integral) or not isinstance(
-            self.n_clusters, Sequence
-        ):
+        if not isinstance(self.n_clusters, Sequence):
             return [self.n_clusters]
         if not self.accepts_range:
             raise InputError(
@@ -169,9 +168,10 @@ class FederatedEstimator(
     def _seed(self, checkpoint: Any) -> int:
         state = self.random_state
         if isinstance(state, numbers.Integral) and not isinstance(state, bool):
-            if not 0 <= state <= _LAST_SEED:
-                raise InputError(f"`random_state` must be in [0, {_LAST_SEED}]. Received: {state}.")
-            return int(state)
+            seed = int(state)
+            if not 0 <= seed <= _LAST_SEED:
+                raise InputError(f"`random_state` must be in [0, {_LAST_SEED}]. Received: {seed}.")
+            return seed
         if checkpoint is not None:
             raise InputError(
                 "A fit with a checkpoint needs a whole number as `random_state`, so that it can be "
@@ -186,10 +186,13 @@ class FederatedEstimator(
             return dataset_of_arrays(X, y, names)
         if names is not None:
             raise InputError("`names` are for a list of clients. Received one matrix.")
-        holder = BaseEstimator()
-        matrix = check_matrix(holder, X, reset=True)
+        seen = BaseEstimator()
+        matrix = check_matrix(seen, X, reset=True, allow_missing=self.standardize is not False)
         how = PartitionConfig(self.partition, self.n_clients, self.alpha, self.per_client)
-        return partition_matrix(matrix, y, how, seed)
+        features = tuple(map(str, getattr(seen, "feature_names_in_", ())))
+        has_units = bool(np.isnan(matrix).any())
+        made = partition_matrix(matrix, y, how, seed)
+        return dataclasses.replace(made, feature_names=features, has_units=has_units)
 
     def _is_standardized(self, dataset: FederatedDataset) -> bool:
         return dataset.has_units if self.standardize is None else bool(self.standardize)
@@ -274,9 +277,13 @@ class FederatedEstimator(
         labels = self.predict(X)
         if y is not None:
             return metrics.accuracy(y, labels)
-        standardizer = getattr(self._model, "standardizer_", None)
+        return metrics.silhouette(self.standardized(X), labels)
+
+    def standardized(self, X: Any) -> np.ndarray:
+        """Returns samples, `(n_samples, n_features)`, standardized if the model standardizes."""
+        standardizer = self._fitted_model().standardizer_
         matrix = np.asarray(X, np.float64)
-        return metrics.silhouette(standardizer(matrix) if standardizer else matrix, labels)
+        return matrix if standardizer is None else standardizer(matrix)
 
 
 def _is_list_of_matrices(X: Any) -> bool:

@@ -61,8 +61,8 @@ class FederatedKMeansConfig:
 class FederatedKMeans(FederatedEstimator):
     """k-means over clients that keep their samples: exact Lloyd, or one round.
 
-    Every client takes part in every round. The baseline of the deep models, and what the papers call k-means where samples are in one
-    place: with `centroids="lloyd"` it is scikit-learn's Lloyd from the same starts.
+    Every client takes part in every round. This is the baseline of the deep models, and with
+    `centroids="lloyd"` it equals scikit-learn's Lloyd from the same starts on the pooled samples.
 
     Args:
       n_clusters: Number of clusters, at least 2; or several, of which one is recommended.

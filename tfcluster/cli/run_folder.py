@@ -96,8 +96,12 @@ class RunFolder:
         """Writes `metrics.jsonl` anew, without what an interrupted run wrote twice."""
         self._write("metrics.jsonl", "".join(json.dumps(without_nan(r)) + "\n" for r in history))
 
-    def log(self, record: Record) -> None:
-        """Adds a record to `metrics.jsonl` and to TensorBoard's events.
+    def log(self, record: Record, scalars: Record | None = None) -> None:
+        """Adds a record to `metrics.jsonl` and its numbers to TensorBoard's events.
+
+        Args:
+          record: `phase`, `step` and whatever else.
+          scalars: The record with all numbers at one level, if it has several.
 
         Raises:
           InputError: If the disk is full or the folder cannot be written.
@@ -107,7 +111,7 @@ class RunFolder:
                 file.write(json.dumps(without_nan(record)) + "\n")
         except OSError as error:
             raise InputError(f"Cannot write to {self.path}: {error.strerror}.") from error
-        self._log_events(record)
+        self._log_events(scalars or record)
 
     def _log_events(self, record: Record) -> None:
         import tensorflow as tf

@@ -1,0 +1,4 @@
+"""stub"""
+class ClusterProfile:
+    @classmethod
+    def from_sums(cls,*a,**k): return cls()
