@@ -49,7 +49,8 @@ def test_run_folder(finished):
     names = {path.name for path in (folder / "run").iterdir()}
     assert names == {
         "checkpoint.npz", "config.json", "confusion.png", "curves.png", "embedding.png", "events",
-        "labels.csv", "metrics.jsonl", "model.npz", "result.json", "top_confidence.png",
+        "labels.csv", "metrics.jsonl", "model.npz", "profile.csv", "profile.png", "result.json",
+        "top_confidence.png",
     }  # fmt: skip
     config = json.loads((folder / "run" / "config.json").read_text())
     assert config["seed"] == 0
@@ -63,6 +64,18 @@ def test_run_folder(finished):
     result = json.loads((folder / "run" / "result.json").read_text())
     assert result["scores"].keys() == {"k-means", "AE + k-means", "DEC"}
     assert any((folder / "run" / "events").iterdir())
+
+
+def test_profile_is_of_the_labels_in_the_units_of_the_data(finished, digits):
+    folder, result = finished
+    labels = DEC.load(folder / "run" / "model.npz").labels_
+    with (folder / "run" / "profile.csv").open() as file:
+        rows = {(int(row["cluster"]), row["feature"]): row for row in csv.DictReader(file)}
+    assert len(rows) == 10 * 64
+    own = 16 * digits[0][labels == 3, 8 * 4 + 2]
+    assert int(rows[3, "pixel_4_2"]["n_samples"]) == len(own)
+    assert float(rows[3, "pixel_4_2"]["mean"]) == pytest.approx(own.mean(), rel=1e-5)
+    assert "most distinct" in result.stdout
 
 
 def test_labels_are_the_models(finished):
@@ -199,8 +212,8 @@ def test_clustergan_run_folder(generated):
     assert {path.name for path in (folder / "run" / "seed_1").iterdir()} == {
         "checkpoint.npz", "config.json", "confusion.png", "critic.keras", "curves.png",
         "embedding.png", "encoder.keras", "events", "generator.keras", "interpolation.png",
-        "labels.csv", "metrics.jsonl", "model.npz", "reconstructions.png", "result.json",
-        "samples.png",
+        "labels.csv", "metrics.jsonl", "model.npz", "profile.csv", "profile.png",
+        "reconstructions.png", "result.json", "samples.png",
     }  # fmt: skip
     lines = (folder / "run" / "seed_0" / "metrics.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]

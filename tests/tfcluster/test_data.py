@@ -88,7 +88,7 @@ def test_validation_and_fit_are_the_rows_the_catalogue_names(
     save(offline / "mnist.npz", **keras_layout())
     save(offline / "mnist_writers.npz", writer_train=np.arange(3), writer_test=np.arange(3, 5))
     for split, rows in {"validation": [0], "fit": [1, 2], "train": [0, 1, 2]}.items():
-        X, y, _ = load_data("mnist", split)
+        X, y, *_ = load_data("mnist", split)
         np.testing.assert_array_equal(X, load_data("mnist").X[rows])
         assert y is not None and y.tolist() == [[7, 2, 1][row] for row in rows]
         assert load_groups("mnist", split).tolist() == rows
@@ -251,7 +251,7 @@ def test_a_wholly_missing_column_becomes_zeros(
     small(monkeypatch, "heart_disease", n_rows=3, n_features=2)
     x = np.array([[1, np.nan], [3, np.nan], [np.nan, np.nan]], np.float32)
     save(offline / "heart_disease_4hospitals.npz", x=x, y=np.array([0, 4, 1]))
-    X, _, _ = load_data("heart_disease")
+    X = load_data("heart_disease").X
     expected = np.array([[-1, 0], [1, 0], [0, 0]]) * np.sqrt(1.5)
     np.testing.assert_allclose(X, expected, rtol=1e-6)
 

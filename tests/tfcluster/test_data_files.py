@@ -36,25 +36,25 @@ def write(path: Path, text: str) -> str:
 @pytest.mark.parametrize("key", ["X", "x"])
 def test_an_npz_of_rows_is_used_as_it_is(tmp_path: Path, key: str) -> None:
     rows = np.array([[0, 200], [3, np.nan]], ">f8")
-    X, y, picture = load_data(save(tmp_path / "a.npz", **{key: rows}))
+    X, y, picture, *_ = load_data(save(tmp_path / "a.npz", **{key: rows}))
     np.testing.assert_array_equal(X, rows)
     assert X.dtype == np.float32 and X.flags.c_contiguous and y is None and picture is None
 
 
 def test_images_are_flattened_and_bytes_are_scaled(tmp_path: Path) -> None:
     images = np.array([[[0, 51], [102, 255]]] * 2, np.uint8)
-    X, _, picture = load_data(save(tmp_path / "a.npz", X=images))
+    X, _, picture, *_ = load_data(save(tmp_path / "a.npz", X=images))
     np.testing.assert_allclose(X[0], [0, 0.2, 0.4, 1], rtol=1e-6)
     assert picture == Picture("image", (2, 2))
-    X, _, _ = load_data(save(tmp_path / "a.npz", X=images.astype(np.int64)))
+    X = load_data(save(tmp_path / "a.npz", X=images.astype(np.int64))).X
     assert X[0].tolist() == [0, 51, 102, 255]
-    X, _, _ = load_data(save(tmp_path / "a.npz", X=images.reshape(2, 4)))
+    X = load_data(save(tmp_path / "a.npz", X=images.reshape(2, 4))).X
     assert X[0].tolist() == [0, 51, 102, 255]
 
 
 def test_npy(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros((3, 4, 5)))
-    X, y, picture = load_data(tmp_path / "a.npy")
+    X, y, picture, *_ = load_data(tmp_path / "a.npy")
     assert X.shape == (3, 20) and y is None and picture == Picture("image", (4, 5))
 
 
@@ -64,12 +64,31 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert load_data("~/a.npy").X.shape == (3, 4)
 
 
+def test_features_have_names_and_units(tmp_path: Path) -> None:
+    rows = np.arange(6.0).reshape(2, 3)
+    assert load_data(save(tmp_path / "a.npz", X=rows)).feature_names == ("x0", "x1", "x2")
+    names = np.array(["age", "dose", "site"])
+    for arrays in ({"X": rows}, {"x_train": rows, "x_test": rows}):
+        loaded = load_data(save(tmp_path / "a.npz", feature_names=names, **arrays))
+        assert loaded.feature_names == ("age", "dose", "site") and loaded.units is None
+    images = np.array([[[0, 51], [102, 255]]] * 2, np.uint8)
+    loaded = load_data(save(tmp_path / "a.npz", X=images))
+    assert loaded.feature_names == ("pixel_0_0", "pixel_0_1", "pixel_1_0", "pixel_1_1")
+    assert loaded.units is not None
+    back = loaded.X * loaded.units.sd + loaded.units.mean
+    np.testing.assert_allclose(back, images.reshape(2, 4), rtol=1e-6)
+
+
 WRONG_ARRAYS = {
     "rank 1": ({"X": np.ones(3)}, "images \\(n, h, w\\).*shape \\(3,\\)"),
     "rank 4": ({"X": np.ones((2, 3, 3, 1))}, "shape \\(2, 3, 3, 1\\)"),
     "no rows": ({"X": np.ones((0, 3))}, "shape \\(0, 3\\)"),
     "text": ({"X": np.array([["a", "b"]])}, "real numbers, received <U1"),
     "complex": ({"X": np.ones((2, 2), complex)}, "real numbers, received complex"),
+    "names": (
+        {"X": np.ones((2, 2)), "feature_names": np.array(["a"])},
+        "each of the 2 features, received 1 names",
+    ),
     "labels": ({"X": np.ones((2, 2)), "y": np.ones(3)}, "each of the 2 rows.*shape \\(3,\\)"),
     "one-hot": ({"X": np.ones((2, 2)), "y": np.eye(2)}, "shape \\(2, 2\\)"),
     "no label": ({"X": np.ones((2, 2)), "y": np.array([1, np.nan])}, "needs a label.*NaN"),
@@ -172,7 +191,8 @@ def test_a_path_must_be_a_data_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("column", ["label", "y", "class", "Target"])
 def test_csv_with_a_header_and_labels(tmp_path: Path, column: str) -> None:
     text = f"height, {column} ,weight\n1.5,dog,2\n\n,cat,-3e1\n"
-    X, y, picture = load_data(write(tmp_path / "a.csv", text))
+    X, y, picture, names, units = load_data(write(tmp_path / "a.csv", text))
+    assert names == ("height", "weight") and units is None
     np.testing.assert_array_equal(X, np.array([[1.5, 2], [np.nan, -30]], np.float32))
     assert y is not None and y.tolist() == [1, 0] and picture is None
     assert X.dtype == np.float32 and X.flags.c_contiguous
@@ -180,12 +200,13 @@ def test_csv_with_a_header_and_labels(tmp_path: Path, column: str) -> None:
 
 @pytest.mark.parametrize("text", ["1,2\n3,4", "\ufeffa,b\r\n1,2\r\n3,4\r\n", '"a, b",c\n1,2\n3,4'])
 def test_csv_without_labels(tmp_path: Path, text: str) -> None:
-    X, y, _ = load_data(write(tmp_path / "a.csv", text))
+    X, y, _, names, _ = load_data(write(tmp_path / "a.csv", text))
     assert X.tolist() == [[1, 2], [3, 4]] and y is None
+    assert names == {"1": ("x0", "x1"), "\ufeff": ("a", "b"), '"': ("a, b", "c")}[text[0]]
 
 
 def test_a_header_of_numbers_is_known_by_its_label_column(tmp_path: Path) -> None:
-    X, y, _ = load_data(write(tmp_path / "a.csv", "0,1,label\n5,6,1\n7,8,0\n"))
+    X, y, *_ = load_data(write(tmp_path / "a.csv", "0,1,label\n5,6,1\n7,8,0\n"))
     assert X.tolist() == [[5, 6], [7, 8]] and y is not None and y.tolist() == [1, 0]
 
 
@@ -244,7 +265,8 @@ def no_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def openml(monkeypatch: pytest.MonkeyPatch, X: NDArray[Any], y: NDArray[Any]) -> None:
-    result = SimpleNamespace(data=X, target=y.astype(object))
+    names = [f"feature {i}" for i in range(X.shape[1])]
+    result = SimpleNamespace(data=X, target=y.astype(object), feature_names=names)
     monkeypatch.setattr("sklearn.datasets.fetch_openml", lambda **_: result)
 
 
@@ -281,6 +303,7 @@ def test_mice_from_openml_must_come_mouse_by_mouse(
     openml(monkeypatch, X, labels)
     loaded = load_data("mice_protein")
     assert loaded.y is not None and np.bincount(loaded.y).tolist() == list(downloads.MICE_COUNTS)
+    assert loaded.feature_names[::76] == ("feature 0", "feature 76")
     openml(monkeypatch, X, np.random.default_rng(0).permutation(labels))
     with pytest.raises(InputError, match="mouse by mouse"):
         load_data("mice_protein")

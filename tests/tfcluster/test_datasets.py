@@ -25,7 +25,7 @@ def test_the_records_agree_with_themselves() -> None:
         assert info.fetch or info.file
         assert (info.validation is None) == (info.fit is None) and hash(info)
         if info.picture:
-            assert np.prod(info.picture.shape) == info.n_features
+            assert len(info.picture.feature_names) == info.n_features
     with pytest.raises(TypeError):
         DATASETS["mine"] = DATASETS["digits"]  # type: ignore[index]
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -37,10 +37,12 @@ def test_two_sets_are_scaled_by_statistics_of_their_rows() -> None:
 
 
 def test_digits() -> None:
-    X, y, picture = load_data("digits")
+    X, y, picture, names, units = load_data("digits")
     assert X.shape == (1797, 64) and X.dtype == np.float32 and X.flags.c_contiguous
     assert (X.min(), X.max()) == (0, 1) and picture == Picture("image", (8, 8))
     assert y is not None and y[:10].tolist() == list(range(10)) and y.dtype == np.int64
+    assert names[0] == "pixel_0_0" and names[-1] == "pixel_7_7" and len(names) == 64
+    assert units is not None and units.sd.tolist() == [16] * 64 and not units.mean.any()
 
 
 # The real data sets, where they are at hand.
@@ -50,7 +52,7 @@ def test_digits() -> None:
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "fashion5", "pendigits"])
 def test_pictures_are_scaled_and_in_the_original_order(name: str) -> None:
     info = DATASETS[name]
-    X, y, picture = load_data(name)
+    X, y, picture, *_ = load_data(name)
     assert X.shape == (info.n_rows, info.n_features) and X.dtype == np.float32
     assert X.flags.c_contiguous and y is not None and y.dtype == np.int64
     assert X.min() == 0 and X.max() == 1 and picture == info.picture
@@ -66,7 +68,7 @@ def test_pictures_are_scaled_and_in_the_original_order(name: str) -> None:
 
 @real
 def test_mnist_is_bit_for_bit_the_published_data() -> None:
-    X, y, _ = load_data("mnist", "test")
+    X, y, *_ = load_data("mnist", "test")
     assert y is not None
     body = np.rint(X * 255).astype(np.uint8).tobytes()
     images = bytes.fromhex("00000803000027100000001c0000001c") + body
@@ -98,7 +100,7 @@ def test_train_and_test_are_the_two_ends_of_all(name: str) -> None:
 def test_validation_and_fit_are_rows_of_train(name: str, validation: slice, fit: slice) -> None:
     train = load_data(name, "train")
     for split, rows in (("validation", validation), ("fit", fit)):
-        X, y, picture = load_data(name, split)
+        X, y, picture, *_ = load_data(name, split)
         np.testing.assert_array_equal(X, train.X[rows])
         assert y is not None and train.y is not None and picture == train.picture
         np.testing.assert_array_equal(y, train.y[rows])
@@ -132,7 +134,8 @@ def test_class_sizes_are_the_published_ones() -> None:
 @pytest.mark.parametrize("name", ["heart_disease", "mice_protein"])
 def test_tables_are_filled_and_standardised(name: str) -> None:
     info = DATASETS[name]
-    X, y, picture = load_data(name)
+    whole = load_data(name)
+    X, y, picture, *_ = whole
     assert X.shape == (info.n_rows, info.n_features) and X.dtype == np.float32
     assert X.flags.c_contiguous and picture is None and y is not None and y.dtype == np.int64
     np.testing.assert_allclose(X.mean(axis=0), 0, atol=1e-5)
@@ -142,6 +145,10 @@ def test_tables_are_filled_and_standardised(name: str) -> None:
         as_in_the_file = load_data(name, standardize=False)
         np.testing.assert_array_equal(as_in_the_file.X, raw["x"].astype(np.float32))
         np.testing.assert_array_equal(as_in_the_file.y, y)
+        assert whole.feature_names == tuple(raw["feature_names"]) and whole.units is not None
+        back = whole.X * whole.units.sd + whole.units.mean
+        np.testing.assert_allclose(back[~missing], raw["x"][~missing], rtol=1e-4, atol=1e-4)
+        assert as_in_the_file.units is None
     # The mean, which is what a missing value becomes, is then 0.
     assert missing.sum() == {"heart_disease": 1759, "mice_protein": 1396}[name]
     np.testing.assert_allclose(X[missing], 0, atol=1e-5)

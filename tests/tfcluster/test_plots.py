@@ -18,6 +18,7 @@ from sklearn.datasets import load_digits, load_iris
 from tfcluster import plots
 from tfcluster.errors import InputError
 from tfcluster.plots import lines, rows, scatter
+from tfcluster.profile import ClusterProfile
 
 
 @dataclass(frozen=True)
@@ -193,11 +194,76 @@ def test_most_confident_rows_are_owned_and_in_order() -> None:
     assert second.tolist() == [2]
 
 
-def test_constant_and_many_features_have_a_profile(png: Path) -> None:
+def test_confident_rows_of_a_table_are_bands(png: Path, figures: list[Figure]) -> None:
     X, labels = rows_in_blobs(30, 200, 3)
     X[:, 7] = 1.0
-    plots.top_confidence(png, X, certain(labels, 3), None)
+    names = [f"{i:03} is named in more than 24 letters" for i in range(200)]
+    q = certain(labels, 4)
+    plots.top_confidence(png, X, q, None, names, per_cluster=4)
     assert colours(png) > 10
+    ax = figures[0].axes[0]
+    sheet = ax.images[0].get_array().filled(np.nan)
+    assert np.flatnonzero(np.isnan(sheet).all(axis=1)).tolist() == [4, 9, 14, 15, 16, 17, 18]
+    last = ax.get_xticklabels()[-1].get_text()
+    assert last.endswith(" is named in more th…")
+    best = np.argsort(-q[:, 1])[:4]
+    feature = X[:, int(last[:3])]
+    scaled = (feature[best] - feature.mean()) / feature.std()
+    np.testing.assert_allclose(sheet[5:9, -1], scaled)
+    assert "no samples" in [text.get_text() for text in ax.texts]
+
+
+def profile_of(X: np.ndarray, labels: np.ndarray, k: int) -> ClusterProfile:
+    names = [f"feature {i}" for i in range(X.shape[1])]
+    return ClusterProfile.from_samples(X, labels, k, names)
+
+
+@pytest.mark.parametrize("k", [2, 15])
+@pytest.mark.parametrize("d", [1, 16, 100])
+def test_profiles_of_any_size(png: Path, d: int, k: int) -> None:
+    X, labels = rows_in_blobs(90, d, k)
+    assert plots.profile(png, profile_of(X, labels, k + 1), None) == png
+    assert colours(png) > 10
+
+
+def test_a_profile_shows_the_most_distinct_features(png: Path, figures: list[Figure]) -> None:
+    X, labels = rows_in_blobs(90, 100, 3)
+    X[:, 70] *= 0.01
+    X[:, 70] += labels
+    profile = profile_of(X, labels, 4)
+    plots.profile(png, profile, None)
+    ax = figures[0].axes[0]
+    ticks = [label.get_text() for label in ax.get_xticklabels()]
+    assert len(ticks) == 40
+    assert ticks[0] == "feature 70"
+    assert labels_at_left(figures[0]) == [*(f"{k}: 30 samples" for k in range(3)), "3: 0 samples"]
+    sheet = np.asarray(ax.images[0].get_array().filled(np.nan))
+    expected = profile.standardized_differences[:, profile.most_distinct(40)]
+    np.testing.assert_allclose(sheet, expected)
+    assert "no samples" in [text.get_text() for text in ax.texts]
+    assert "40 of 100 features" in ax.get_title(loc="left")
+
+
+def test_a_profile_of_few_features_tells_the_means(png: Path, figures: list[Figure]) -> None:
+    X = np.array([[0.0, 1000, 3e-5], [2, 3000, 3e-5]])
+    plots.profile(png, profile_of(X, np.array([0, 1]), 2), None)
+    texts = [text.get_text() for text in figures[0].axes[0].texts]
+    assert texts == ["0.00", "2.00", "1000", "3000", "3.0e-05", "3.0e-05"]
+
+
+def test_a_profile_of_pictures_is_the_mean_pictures(png: Path, figures: list[Figure]) -> None:
+    data = load_digits()
+    labels = np.where(data.target == 4, 11, data.target)
+    plots.profile(png, profile_of(data.data, labels, 12), DIGIT)
+    ax = figures[0].axes[0]
+    assert [text.get_text().split(":")[0] for text in ax.texts] == [
+        *map(str, (0, 1, 2, 3, 5, 6, 7, 8, 9, 11))
+    ]
+    assert ax.get_title(loc="left").endswith("without samples: 4, 10")
+    mean = data.data[data.target == 4].mean(axis=0).reshape(8, 8)
+    means = [data.data[data.target == k].mean(axis=0) for k in range(10)]
+    low, high = np.min(means), np.max(means)
+    np.testing.assert_allclose(low + (high - low) / 16 * tile(figures[0], 0, 9), mean)
 
 
 def test_cluster_numbers(png: Path) -> None:

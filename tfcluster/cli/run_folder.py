@@ -85,16 +85,18 @@ class RunFolder:
 
     def write_json(self, name: str, value: Any) -> None:
         """Writes plain values as JSON; NaN becomes null, which JSON has."""
-        self._write(name, json.dumps(without_nan(value), indent=2) + "\n")
+        self.write_text(name, json.dumps(without_nan(value), indent=2) + "\n")
 
     def write_labels(self, labels: np.ndarray, confidence: np.ndarray) -> Path:
         """Writes `labels.csv`: row, label, and q of the label."""
         rows = zip(range(len(labels)), labels.tolist(), confidence.tolist(), strict=True)
-        return self._write("labels.csv", label_table(rows))
+        return self.write_text("labels.csv", label_table(rows))
 
     def write_history(self, history: Sequence[Record]) -> None:
         """Writes `metrics.jsonl` anew, without what an interrupted run wrote twice."""
-        self._write("metrics.jsonl", "".join(json.dumps(without_nan(r)) + "\n" for r in history))
+        self.write_text(
+            "metrics.jsonl", "".join(json.dumps(without_nan(r)) + "\n" for r in history)
+        )
 
     def log(self, record: Record, scalars: Record | None = None) -> None:
         """Adds a record to `metrics.jsonl` and its numbers to TensorBoard's events.
@@ -123,7 +125,12 @@ class RunFolder:
                 if isinstance(value, (int, float)) and name not in ("step", "of", "converged"):
                     tf.summary.scalar(f"{record['phase']}/{name}", value)
 
-    def _write(self, name: str, text: str) -> Path:
+    def write_text(self, name: str, text: str) -> Path:
+        """Writes a file, whole or not at all.
+
+        Raises:
+          InputError: If it cannot be written.
+        """
         with atomic_write(self.path / name) as file:
             file.write(text.encode())
         return self.path / name

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from tfcluster.profile import ClusterProfile
+
 _COLUMNS = {
     "accuracy": ("ACC", ".3f"),
     "nmi": ("NMI", ".3f"),
@@ -59,29 +61,61 @@ def print_scores(
     console.print(_LEGEND)
 
 
-def print_clusters(console: Console, q: np.ndarray, y: np.ndarray | None) -> None:
-    """Prints each cluster's size, how sure it is of its rows, and the class it holds most of.
+def print_clusters(
+    console: Console,
+    labels: np.ndarray,
+    confidence: np.ndarray,
+    n_clusters: int,
+    y: np.ndarray | None,
+) -> None:
+    """Prints each cluster's size, mean confidence, and most frequent class.
 
     Args:
       console: Where to.
-      q: `(rows, clusters)` soft assignments.
-      y: `(rows,)` classes, or None.
+      labels: `(n_samples,)` clusters.
+      confidence: `(n_samples,)` how certain the model is of each label, in `[0, 1]`.
+      n_clusters: Number of clusters.
+      y: `(n_samples,)` classes, or None.
     """
     table = Table("cluster", **_LOOK)
-    for title in ("rows", "mean q", *(() if y is None else ("most are", "share"))):
+    titles = () if y is None else ("most are", "share")
+    for title in ("samples", "confidence", *titles):
         table.add_column(title, justify="right")
-    labels = q.argmax(axis=1)
-    for cluster in range(q.shape[1]):
-        rows = labels == cluster
-        cells = [f"{rows.sum():,}", f"{q[rows, cluster].mean():.2f}" if rows.any() else "-"]
-        if y is not None and rows.any():
-            classes, counts = np.unique(y[rows], return_counts=True)
-            cells += [
-                f"class {classes[counts.argmax()]}",
-                f"{100 * counts.max() / rows.sum():.0f} %",
-            ]
+    for cluster in range(n_clusters):
+        own = labels == cluster
+        cells = [f"{own.sum():,}", f"{confidence[own].mean():.2f}" if own.any() else "-"]
+        if y is not None and own.any():
+            classes, counts = np.unique(y[own], return_counts=True)
+            share = f"{100 * counts.max() / own.sum():.0f} %"
+            cells += [f"class {classes[counts.argmax()]}", share]
         table.add_row(str(cluster), *cells)
     console.print(table)
+
+
+def print_profile(console: Console, profile: ClusterProfile) -> None:
+    """Prints each cluster's size and its three most distinct features.
+
+    Args:
+      console: Where to.
+      profile: Mean and spread of the clusters.
+    """
+    table = Table("cluster", Column("samples", justify="right"), **_CLOSE)
+    for title in ("most distinct", "second", "third"):
+        table.add_column(title, overflow="fold")
+    differences = profile.standardized_differences
+    for cluster, count in enumerate(profile.counts):
+        features = profile.most_distinct(3, cluster) if count else ()
+        cells = [
+            f"{profile.feature_names[i]} {profile.mean[cluster, i]:.3g} "
+            f"{differences[cluster, i]:+.1f}"
+            for i in features
+        ]
+        table.add_row(str(cluster), f"{count:,}", *map(escape, cells))
+    console.print(table)
+    console.print(
+        "Feature, its mean in the cluster, and the distance from its mean in all samples, in "
+        "standard deviations of all samples."
+    )
 
 
 def print_partition(

@@ -30,6 +30,7 @@ from tfcluster.cli.run_folder import RunFolder
 from tfcluster.cli.tables import (
     mean_and_sd,
     print_clusters,
+    print_profile,
     print_scores,
     print_trials,
     selection_rank,
@@ -39,6 +40,7 @@ from tfcluster.config import GANConfig
 from tfcluster.data.loading import DATASETS, Dataset, load_data
 from tfcluster.dec.self_training import fit_kmeans
 from tfcluster.errors import InputError
+from tfcluster.profile import ClusterProfile
 from tfcluster.runtime import provenance, set_threads
 from tfcluster.training.progress import TrainingProgress
 from tfcluster.validation import check_matrix
@@ -129,7 +131,10 @@ def _train(task: _Task, run: RunFolder) -> None:
     seeds = range(task.options.seed, task.options.seed + task.options.trials)
     trials = [_trial(task, run, seed, alone=len(seeds) == 1) for seed in seeds]
     best = max(trials, key=lambda trial: selection_rank(trial.line))
-    print_clusters(task.console, _z_c(best.gan, task.rows.fit.X), task.rows.fit.y)
+    data, labels = task.rows.fit, best.gan.labels_
+    confidence = _z_c(best.gan, data.X).max(axis=1)
+    print_clusters(task.console, labels, confidence, task.n_clusters, data.y)
+    print_profile(task.console, _profile(best.gan, data))
     print_scores(task.console, {**best.scores, **_published(task)}, {})
     task.console.print(
         "ClusterGAN: k-means fitted anew on the codes of the rows scored, as the original does. "
@@ -146,6 +151,12 @@ def _train(task: _Task, run: RunFolder) -> None:
         plots.trials(run.path / "trials.png", lines)
     run.write_json("result.json", {**result, **provenance()})
     print_trials(task.console, lines, _selected_by(task))
+
+
+def _profile(gan: ClusterGAN, data: Dataset) -> ClusterProfile:
+    return ClusterProfile.from_samples(
+        data.X, gan.labels_, len(gan.cluster_centers_), data.feature_names, units=data.units
+    )
 
 
 def _published(task: _Task) -> Mapping[str, Mapping[str, float]]:
@@ -187,7 +198,7 @@ def _trial(task: _Task, run: RunFolder, seed: int, alone: bool) -> _Trial:
 
 def _probe(task: _Task) -> Callable[[Callable[[np.ndarray], np.ndarray]], Mapping[str, float]]:
     """Scores the validation rows' clusters; nothing without labels."""
-    X, y, _ = task.rows.validation
+    X, y, *_ = task.rows.validation
 
     def probe(encode: Callable[[np.ndarray], np.ndarray]) -> Mapping[str, float]:
         if y is None:
@@ -214,7 +225,7 @@ def _refit(task: _Task, codes: np.ndarray, y: np.ndarray | None) -> np.ndarray:
 
 def _selection(gan: ClusterGAN, task: _Task) -> float:
     """What the best trial is highest in: validation purity, or without labels the silhouette."""
-    X, y, _ = task.rows.validation
+    X, y, *_ = task.rows.validation
     if y is None:
         return metrics.silhouette(X, gan.predict(X))
     return metrics.purity(y, _refit(task, gan.transform(X), y))
@@ -228,7 +239,7 @@ def _selected_by(task: _Task) -> str:
 
 def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
     """k-means on the rows and every decoder of ClusterGAN, all scored in the input space."""
-    X, y, _ = task.rows.test
+    X, y, *_ = task.rows.test
     start = time.perf_counter()
     kmeans = fit_kmeans(X, task.n_clusters, restarts=10, seed=0).labels_
     seconds = {"k-means": time.perf_counter() - start, "ClusterGAN": gan.history_[-1]["seconds"]}
@@ -242,7 +253,7 @@ def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
     some = slice(_RECOVERED_ROWS[task.config.networks])
     recovered = gan.predict(X[some], "backpropagation")
     scores["back-propagation"] = metrics.score(X[some], recovered, None if y is None else y[some])
-    X, y, _ = task.rows.validation
+    X, y, *_ = task.rows.validation
     if X is not task.rows.test.X:
         scores["validation rows"] = metrics.score(X, _refit(task, gan.transform(X), y), y)
     for method, value in seconds.items():
@@ -258,6 +269,9 @@ def _write_results(trial: _Trial, task: _Task, run: RunFolder) -> None:
     z_c = _z_c(gan, task.rows.fit.X)
     run.write_labels(gan.labels_, z_c.max(axis=1))
     run.write_history(gan.history_)
+    profile = _profile(gan, task.rows.fit)
+    run.write_text("profile.csv", profile.to_csv())
+    plots.profile(run.path / "profile.png", profile, task.rows.fit.picture)
     _draw(gan, task, run.path)
     run.write_json("result.json", {**_result(task, run, trial), **provenance()})
 
@@ -287,19 +301,19 @@ def _summary(lines: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
 
 
 def _draw(gan: ClusterGAN, task: _Task, folder: Path) -> None:
-    X, y, picture = task.rows.test
+    X, y, picture, names, _ = task.rows.test
     codes = gan.transform(X)
     labels = gan.predict(X)
     plots.adversarial_curves(folder / "curves.png", gan.history_)
     plots.embedding(folder / "embedding.png", codes, labels, y=y)
     samples = np.stack([gan.sample(_SHOWN, k) for k in range(task.n_clusters)])
-    plots.samples(folder / "samples.png", samples, picture)
+    plots.samples(folder / "samples.png", samples, picture, names)
     shown = min(16, len(X))
     plots.reconstructions(
-        folder / "reconstructions.png", X[:shown], gan.reconstruct(X)[:shown], picture
+        folder / "reconstructions.png", X[:shown], gan.reconstruct(X)[:shown], picture, names
     )
     pairs = list(itertools.pairwise(range(min(task.n_clusters, _SHOWN))))
     steps = np.stack([gan.interpolate(a, b, _SHOWN) for a, b in pairs])
-    plots.interpolation(folder / "interpolation.png", steps, picture, pairs)
+    plots.interpolation(folder / "interpolation.png", steps, picture, pairs, names)
     if y is not None:
         plots.confusion(folder / "confusion.png", y, labels)

@@ -24,12 +24,18 @@ from tfcluster.cli.run import (
     with_threads,
 )
 from tfcluster.cli.run_folder import RunFolder
-from tfcluster.cli.tables import print_cluster_numbers, print_clusters, print_scores
+from tfcluster.cli.tables import (
+    print_cluster_numbers,
+    print_clusters,
+    print_profile,
+    print_scores,
+)
 from tfcluster.config import DECConfig
 from tfcluster.data.loading import Dataset, load_data
 from tfcluster.dec.autoencoder import Pretrained, pretrained_weights
 from tfcluster.dec.estimator import DEC
 from tfcluster.dec.self_training import fit_kmeans
+from tfcluster.profile import ClusterProfile
 from tfcluster.runtime import provenance, set_threads
 from tfcluster.training.progress import TrainingProgress
 from tfcluster.validation import check_matrix, check_n_clusters
@@ -84,8 +90,16 @@ class _Task:
 
 def _train_one(task: _Task, n_clusters: int, run: RunFolder) -> None:
     dec, scores = _fit(task, n_clusters, run, task.options.pretrained)
-    print_clusters(task.console, dec.soft_assign(task.data.X), task.data.y)
+    confidence = dec.soft_assign(task.data.X).max(axis=1)
+    print_clusters(task.console, dec.labels_, confidence, n_clusters, task.data.y)
+    print_profile(task.console, _profile(dec, task.data))
     print_scores(task.console, scores, _published(task, n_clusters))
+
+
+def _profile(dec: DEC, data: Dataset) -> ClusterProfile:
+    return ClusterProfile.from_samples(
+        data.X, dec.labels_, len(dec.cluster_centers_), data.feature_names, units=data.units
+    )
 
 
 def _published(task: _Task, n_clusters: int) -> Mapping[str, Mapping[str, float]]:
@@ -168,6 +182,9 @@ def _write_results(dec: DEC, task: _Task, run: RunFolder, scores: MethodScores) 
     dec.save(run.path / "model.npz")
     run.write_labels(dec.labels_, q.max(axis=1))
     run.write_history(dec.history_)
+    profile = _profile(dec, task.data)
+    run.write_text("profile.csv", profile.to_csv())
+    plots.profile(run.path / "profile.png", profile, task.data.picture)
     _draw(dec, task, run.path, q)
     result = {
         **asked(run),
@@ -185,6 +202,6 @@ def _draw(dec: DEC, task: _Task, folder: Path, q: np.ndarray) -> None:
         folder / "embedding.png", embedding, dec.labels_, centers=dec.cluster_centers_, y=data.y
     )
     plots.curves(folder / "curves.png", dec.history_, tol=task.config.tol)
-    plots.top_confidence(folder / "top_confidence.png", data.X, q, data.picture)
+    plots.top_confidence(folder / "top_confidence.png", data.X, q, data.picture, data.feature_names)
     if data.y is not None:
         plots.confusion(folder / "confusion.png", data.y, dec.labels_)

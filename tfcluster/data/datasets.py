@@ -21,13 +21,21 @@ from tfcluster.data.downloads import (
 from tfcluster.data.files import Picture, Raw
 from tfcluster.data.synthetic import SYNTHETIC_FEATURES, make_synthetic
 from tfcluster.errors import InputError
+from tfcluster.scaling import Standardizer
 
 # ClusterGAN's code joins the ten classes of Fashion-MNIST that look alike into five.
 FASHION5_CLASSES = np.array([0, 1, 2, 0, 2, 3, 2, 3, 4, 3])
 
 
-def _unchanged(X: NDArray[np.float32], _name: str) -> NDArray[np.float32]:
-    return X
+Scaled = tuple[NDArray[np.float32], Standardizer | None]
+"""Scaled features, and what undoes the scaling as in `Dataset.units`."""
+
+Scaling = Callable[[NDArray[np.float32], str], Scaled]
+"""Scales float32 features, in place where it can; takes the data set's name for its errors."""
+
+
+def _unchanged(X: NDArray[np.float32], _name: str) -> Scaled:
+    return X, None
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,8 @@ class DatasetInfo:
       file: The file looked for, or None for a set that needs none.
       layout: The arrays the file must hold.
       fetch: What makes or downloads it if there is no file.
-      prepare: Scales float32 rows; takes the rows and the set's name.
+      feature_names: Name of each feature, where they are known without the file.
+      scale: Scales the features.
       relabel: New label of each old one.
     """
 
@@ -70,9 +79,8 @@ class DatasetInfo:
     file: str | None = None
     layout: str = field(default="", repr=False)
     fetch: Callable[[], Raw] | None = field(default=None, repr=False)
-    prepare: Callable[[NDArray[np.float32], str], NDArray[np.float32]] = field(
-        default=_unchanged, repr=False
-    )
+    feature_names: tuple[str, ...] = field(default=(), repr=False)
+    scale: Scaling = field(default=_unchanged, repr=False)
     relabel: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -100,46 +108,58 @@ def _fetch_synthetic() -> Raw:
 # Scaling.
 
 
-def _out_of(top: int) -> Callable[[NDArray[np.float32], str], NDArray[np.float32]]:
-    """Divides by the largest value, having seen that it is the largest."""
+def divide(X: NDArray[np.float32], top: float) -> Scaled:
+    """Divides features by one number, in place.
 
-    def prepare(X: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    Args:
+      X: `(n_samples, n_features)`.
+      top: The number.
+    """
+    X /= top
+    n_features = X.shape[1]
+    return X, Standardizer(np.zeros(n_features), np.full(n_features, float(top)))
+
+
+def _divide_by_largest(top: int) -> Scaling:
+    """Returns a scaling that divides by the largest value, after checking that it is it."""
+
+    def scale(X: NDArray[np.float32], name: str) -> Scaled:
         if X.min() != 0 or X.max() != top:
             raise InputError(
                 f"The features of {name!r} must run from 0 to {top}, "
                 f"received {X.min():g} to {X.max():g}."
             )
-        X /= top
-        return X
+        return divide(X, top)
 
-    return prepare
+    return scale
 
 
-def _in_unit_range(X: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+def _check_unit_range(X: NDArray[np.float32], name: str) -> Scaled:
     if not (X.min() >= 0 and X.max() <= 1):
         raise InputError(
             f"The features of {name!r} must be in [0, 1], received {X.min():g} to {X.max():g}."
         )
-    return X
+    return X, None
 
 
-def _unit_length(X: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+def _scale_to_unit_length(X: NDArray[np.float32], name: str) -> Scaled:
     """Undoes DEC's factor sqrt(2000), if the file has it; a row of zeros stays."""
     if not X.min() >= 0:
         raise InputError(f"The features of {name!r} must be tf-idf weights, none below 0.")
     length = np.linalg.norm(X, axis=1, keepdims=True)
     X /= np.where(length > 0, length, 1)
-    return X
+    return X, None
 
 
-def _standardised(X: NDArray[np.float32], _name: str) -> NDArray[np.float32]:
+def _standardize(X: NDArray[np.float32], _name: str) -> Scaled:
     """Missing values to the column's mean, then mean 0 and standard deviation 1."""
     from sklearn.impute import SimpleImputer
     from sklearn.preprocessing import StandardScaler
 
     filled = SimpleImputer(keep_empty_features=True).fit_transform(X.astype(np.float64))
-    scaled: NDArray[np.float64] = StandardScaler().fit_transform(filled)
-    return scaled.astype(np.float32)
+    scaler = StandardScaler().fit(filled)
+    units = Standardizer(scaler.mean_, scaler.scale_)
+    return scaler.transform(filled).astype(np.float32), units
 
 
 # The catalogue.
@@ -149,6 +169,10 @@ _KERAS_LAYOUT = "x_train, y_train, x_test, y_test"
 _IMAGE = Picture("image", (28, 28))
 # TensorFlow 1's input_data, which ClusterGAN's code reads images by, holds out the first rows.
 _IMAGES_VALIDATION, _IMAGES_FIT = slice(5_000), slice(5_000, 60_000)
+_HEART_FEATURES = (
+    "age", "sex", "cp", "trestbps", "chol", "fbs", "restecg", "thalach", "exang", "oldpeak",
+    "slope", "ca", "thal",
+)  # fmt: skip
 _UCI = "https://archive.ics.uci.edu/dataset"
 
 DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
@@ -165,7 +189,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 licence="CC BY 4.0",
                 picture=Picture("image", (8, 8)),
                 fetch=fetch_digits,
-                prepare=_out_of(16),
+                scale=_divide_by_largest(16),
             ),
             DatasetInfo(
                 name="synthetic",
@@ -192,7 +216,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 file="mnist.npz",
                 layout=f"{_KERAS_LAYOUT}: 60000 and 10000 images (28, 28) from 0 to 255",
                 fetch=fetch_mnist,
-                prepare=_out_of(255),
+                scale=_divide_by_largest(255),
             ),
             *(
                 DatasetInfo(
@@ -210,7 +234,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                     file="fashion_mnist.npz",
                     layout=f"{_KERAS_LAYOUT}: 60000 and 10000 images (28, 28) from 0 to 255",
                     fetch=fetch_fashion_mnist,
-                    prepare=_out_of(255),
+                    scale=_divide_by_largest(255),
                     relabel=relabel,
                 )
                 for name, description, n_classes, relabel in (
@@ -234,7 +258,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 file="pendigits.npz",
                 layout=f"{_KERAS_LAYOUT}: 7494 and 3498 rows of 16 values from 0 to 100",
                 fetch=fetch_pendigits,
-                prepare=_out_of(100),
+                scale=_divide_by_largest(100),
             ),
             DatasetInfo(
                 name="usps",
@@ -248,7 +272,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 file="usps.npz",
                 layout="X (9298, 256) in [0, 1] and y (9298,), digits 0 to 9",
                 fetch=fetch_usps,
-                prepare=_in_unit_range,
+                scale=_check_unit_range,
             ),
             DatasetInfo(
                 name="reuters10k",
@@ -261,7 +285,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 file="reuters10k.npz",
                 layout="X (10000, 2000), tf-idf, and y (10000,)",
                 fetch=fetch_reuters10k,
-                prepare=_unit_length,
+                scale=_scale_to_unit_length,
             ),
             DatasetInfo(
                 name="stl10",
@@ -274,7 +298,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 file="stl10.npz",
                 layout="X (13000, d), features of the images (HOG in DEC's paper, VGG-16 in "
                 "DEC-keras) scaled to [0, 1], and y (13000,)",
-                prepare=_in_unit_range,
+                scale=_check_unit_range,
             ),
             DatasetInfo(
                 name="10x_73k",
@@ -286,7 +310,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 licence="CC BY 4.0 (10x Genomics)",
                 file="10x_73k.npz",
                 layout="X (73233, 720), log2(1 + count) over its maximum, and y (73233,)",
-                prepare=_in_unit_range,
+                scale=_check_unit_range,
             ),
             DatasetInfo(
                 name="heart_disease",
@@ -297,9 +321,10 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 source=f"Janosi, Steinbrunn, Pfisterer and Detrano 1988, {_UCI}/45",
                 licence="CC BY 4.0",
                 file="heart_disease_4hospitals.npz",
+                feature_names=_HEART_FEATURES,
                 layout="x (920, 13) with NaN where missing, y (920,) from 0 to 4, and site (920,): "
                 "Cleveland, Hungarian, Switzerland, VA in that order",
-                prepare=_standardised,
+                scale=_standardize,
             ),
             DatasetInfo(
                 name="mice_protein",
@@ -313,7 +338,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 layout="x (1080, 77) with NaN where missing, y (1080,) and mouse (1080,), in "
                 "UCI's order",
                 fetch=fetch_mice_protein,
-                prepare=_standardised,
+                scale=_standardize,
             ),
         )
     }
@@ -326,7 +351,7 @@ def needs_scaling(name: str) -> bool:
     Args:
       name: One of `DATASETS`.
     """
-    return DATASETS[name].prepare is _standardised
+    return DATASETS[name].scale is _standardize
 
 
 # File, arrays in the order of the rows, and source of the groups.

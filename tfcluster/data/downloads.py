@@ -51,39 +51,39 @@ def fetch_fashion_mnist() -> Raw:
     return _fetch_keras("fashion_mnist")
 
 
-def _fetch_openml(data_id: int) -> tuple[NDArray[np.float64], NDArray[Any]]:
+def _fetch_openml(data_id: int) -> Any:
+    """Returns scikit-learn's `Bunch` with `data`, `target` and `feature_names`."""
     from sklearn.datasets import fetch_openml
 
     # This parser needs no pandas.
-    data = fetch_openml(data_id=data_id, as_frame=False, parser="liac-arff")
-    return data.data, data.target
+    return fetch_openml(data_id=data_id, as_frame=False, parser="liac-arff")
 
 
 def fetch_pendigits() -> Raw:
     """OpenML's copy, in UCI's order."""
-    X, y = _fetch_openml(32)
-    digits, n_train = y.astype(np.int64), sum(PENDIGITS_TRAIN_COUNTS)
+    found = _fetch_openml(32)
+    digits, n_train = found.target.astype(np.int64), sum(PENDIGITS_TRAIN_COUNTS)
     _check_counts(digits[:n_train], PENDIGITS_TRAIN_COUNTS)
     _check_counts(digits[n_train:], PENDIGITS_TEST_COUNTS)
-    return Raw(X, digits, n_train)
+    return Raw(found.data, digits, n_train)
 
 
 def fetch_usps() -> Raw:
     """OpenML holds LIBSVM's copy: values in [-1, 1], and digit + 1 as the label."""
-    X, y = _fetch_openml(41082)
-    digits = y.astype(np.int64) - 1
+    found = _fetch_openml(41082)
+    digits = found.target.astype(np.int64) - 1
     _check_counts(digits, USPS_COUNTS)
-    return Raw((X + 1) / 2, digits)
+    return Raw((found.data + 1) / 2, digits)
 
 
 def fetch_mice_protein() -> Raw:
     """OpenML's copy, in UCI's order: mouse by mouse."""
-    X, y = _fetch_openml(40966)
-    codes = np.array([MICE_CLASSES.index(label) for label in y])
+    found = _fetch_openml(40966)
+    codes = np.array([MICE_CLASSES.index(label) for label in found.target])
     _check_counts(codes, MICE_COUNTS)
     if np.ptp(codes.reshape(-1, ROWS_PER_MOUSE), axis=1).any():
         raise ValueError("the rows are not in UCI's order, mouse by mouse")
-    return Raw(X, codes)
+    return Raw(found.data, codes, feature_names=tuple(found.feature_names))
 
 
 def _check_counts(y: NDArray[np.int64], expected: Sequence[int]) -> None:

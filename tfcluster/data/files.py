@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcluster.errors import InputError
+from tfcluster.scaling import Standardizer
 
 SUFFIXES = (".csv", ".npy", ".npz")
 LABEL_COLUMNS = ("label", "y", "class", "target")
@@ -31,27 +33,53 @@ class Picture:
     kind: Literal["image", "strokes"]
     shape: tuple[int, ...]
 
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the features by their place: `pixel_ROW_COLUMN`, or `x_POINT` and `y_POINT`."""
+        places = np.ndindex(*self.shape)
+        if self.kind == "strokes":
+            return tuple(f"{'xy'[axis]}_{point}" for point, axis in places)
+        return tuple("_".join(map(str, ("pixel", *place))) for place in places)
+
+
+def number_features(n_features: int) -> tuple[str, ...]:
+    """Returns names for features that have none: `x0`, `x1`, ..."""
+    return tuple(f"x{i}" for i in range(n_features))
+
 
 class Dataset(NamedTuple):
-    """The rows of one split.
+    """The samples of one split.
 
     Attributes:
-      X: float32 (n, d), C-contiguous features.
-      y: int64 (n,) labels, or None if there are none.
-      picture: What a picture of a row is, or None for tabular rows.
+      X: float32 (n_samples, n_features), C-contiguous features.
+      y: int64 (n_samples,) labels, or None if there are none.
+      picture: How a sample is drawn, or None for tables.
+      feature_names: Name of each feature.
+      units: What undoes the scaling: features times `sd` plus `mean` are in the original units.
+        None if they are in them already, or have no common units.
     """
 
     X: NDArray[np.float32]
     y: NDArray[np.int64] | None
     picture: Picture | None
+    feature_names: tuple[str, ...]
+    units: Standardizer | None
 
 
 class Raw(NamedTuple):
-    """What was read, before scaling: train then test rows; n_train None if it has no split."""
+    """What was read, before scaling.
+
+    Attributes:
+      X: Train samples, then test samples.
+      y: Labels, or None if there are none.
+      n_train: Number of train samples; None if there is no split.
+      feature_names: Name of each feature; empty if none were read.
+    """
 
     X: NDArray[Any]
     y: NDArray[Any] | None
     n_train: int | None = None
+    feature_names: tuple[str, ...] = ()
 
 
 # Files.
@@ -91,9 +119,13 @@ def read_numpy(path: Path, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
 
 def read_arrays(path: Path) -> Raw:
     """The rows of an .npz or .npy file."""
-    found = read_numpy(path, ("X", "x", "y", "x_train", "y_train", "x_test", "y_test"))
+    found = read_numpy(
+        path, ("X", "x", "y", "x_train", "y_train", "x_test", "y_test", "feature_names")
+    )
+    names = tuple(map(str, found.pop("feature_names", np.array([])).ravel()))
     if "X" in found or "x" in found:
-        return _checked(path, Raw(found["X" if "X" in found else "x"], found.get("y")))
+        X = found["X" if "X" in found else "x"]
+        return _checked(path, Raw(X, found.get("y"), feature_names=names))
     parts = [found[name] for name in ("x_train", "x_test") if name in found]
     labels = [found[name] for name in ("y_train", "y_test") if name in found]
     if len(parts) != 2 or len(labels) == 1:
@@ -111,7 +143,7 @@ def read_arrays(path: Path) -> Raw:
     if train.y is not None and test.y is not None:
         _check_one_kind(path, "y", train.y, test.y, lambda part: part.dtype.kind in "biuf")
     y = np.concatenate([train.y, test.y]) if labels else None
-    return Raw(np.concatenate(parts), y, len(train.X))
+    return _checked(path, Raw(np.concatenate(parts), y, len(train.X), names))
 
 
 def _check_one_kind(
@@ -144,6 +176,12 @@ def _checked(path: Path, raw: Raw) -> Raw:
             f"{path}: there must be one label for each of the {len(X)} rows, "
             f"received labels of shape {raw.y.shape}."
         )
+    n_features = math.prod(X.shape[1:])
+    if len(raw.feature_names) not in (0, n_features):
+        raise InputError(
+            f"{path}: feature_names must name each of the {n_features} features, received "
+            f"{len(raw.feature_names)} names."
+        )
     return raw if raw.y is None else raw._replace(y=raw.y.reshape(-1))
 
 
@@ -165,7 +203,9 @@ def _read_csv(path: Path) -> Raw:
         if at is not None:
             labels.append(_label(path, line, cells[at]))
         features.append(_numbers(path, line, cells, names, at))
-    return _checked(path, Raw(np.array(features), None if at is None else np.array(labels)))
+    named = tuple(name for i, name in enumerate(names) if i != at) if is_header else ()
+    y = None if at is None else np.array(labels)
+    return _checked(path, Raw(np.array(features), y, feature_names=named))
 
 
 def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -18,8 +18,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfcluster.data.datasets import DATASETS, GROUPS, DatasetInfo, needs_scaling, splits_of
-from tfcluster.data.files import SUFFIXES, Dataset, Picture, Raw, read_arrays, read_file, read_numpy
+from tfcluster.data.datasets import (
+    DATASETS,
+    GROUPS,
+    DatasetInfo,
+    divide,
+    needs_scaling,
+    splits_of,
+)
+from tfcluster.data.files import (
+    SUFFIXES,
+    Dataset,
+    Picture,
+    Raw,
+    number_features,
+    read_arrays,
+    read_file,
+    read_numpy,
+)
 from tfcluster.data.synthetic import make_synthetic
 from tfcluster.errors import InputError, unknown_name
 
@@ -81,10 +97,11 @@ def load_data(
     info = DATASETS[name]
     rows = _rows(name, split, info.splits)
     raw, y = _obtain(info)
-    X = _as_features(raw.X[rows])
+    X, units = _as_features(raw.X[rows]), None
     if standardize or not needs_scaling(name):
-        X = info.prepare(X, name)
-    return Dataset(X, _as_labels(y, name)[rows], info.picture)
+        X, units = info.scale(X, name)
+    names = _feature_names(raw, info.picture, info.feature_names)
+    return Dataset(X, _as_labels(y, name)[rows], info.picture, names, units)
 
 
 def load_groups(name: str, split: str = "all") -> NDArray[np.int64]:
@@ -185,11 +202,9 @@ def _load_file(path: Path, split: str) -> Dataset:
     rows = _rows(str(path), split, splits_of(raw.n_train))
     X = _as_features(raw.X[rows])
     y = None if raw.y is None else _as_labels(raw.y, str(path))[rows]
-    if raw.X.ndim == 2:
-        return Dataset(X, y, None)
-    if raw.X.dtype == np.uint8:
-        X /= 255
-    return Dataset(X, y, Picture("image", raw.X.shape[1:]))
+    picture = None if raw.X.ndim == 2 else Picture("image", raw.X.shape[1:])
+    X, units = divide(X, 255) if picture and raw.X.dtype == np.uint8 else (X, None)
+    return Dataset(X, y, picture, _feature_names(raw, picture), units)
 
 
 # Splits, features and labels.
@@ -199,6 +214,14 @@ def _rows(what: str, split: str, splits: Mapping[str, slice]) -> slice:
     if split not in splits:
         raise InputError(f"{what!r} has no split {split!r}. There is: {', '.join(splits)}.")
     return splits[split]
+
+
+def _feature_names(
+    raw: Raw, picture: Picture | None, known: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Names as read, as known, by their place in the picture, or else `x0`, `x1`, ..."""
+    placed = picture.feature_names if picture else ()
+    return raw.feature_names or known or placed or number_features(math.prod(raw.X.shape[1:]))
 
 
 def _as_features(X: NDArray[Any]) -> NDArray[np.float32]:

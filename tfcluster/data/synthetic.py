@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from tfcluster.data.files import Dataset
+from tfcluster.data.files import Dataset, number_features
 from tfcluster.errors import InputError
 
 SYNTHETIC_HIDDEN = 10  # units between the 2 latent and the 100 observed dimensions
@@ -49,7 +49,7 @@ def make_synthetic(n_samples: int = 10_000, n_clusters: int = 4, seed: int = 3) 
     U = rng.normal(0, SYNTHETIC_SD_U, (SYNTHETIC_HIDDEN, SYNTHETIC_FEATURES))
     z, y = _planar_mixture(n_samples, n_clusters, rng)
     X = _logistic(_logistic((z + SYNTHETIC_OFFSET) @ W) @ U)
-    return Dataset(X.astype(np.float32), y, None)
+    return Dataset(X.astype(np.float32), y, None, number_features(SYNTHETIC_FEATURES), None)
 
 
 def _planar_mixture(

@@ -4,6 +4,7 @@ Each function takes arrays or records, writes one PNG of at most 300 KB and retu
 """
 
 from tfcluster.plots.clients import partition
+from tfcluster.plots.cluster_profile import profile
 from tfcluster.plots.dots import trials
 from tfcluster.plots.generated import interpolation, reconstructions, samples
 from tfcluster.plots.lines import adversarial_curves, cluster_numbers, curves
@@ -21,6 +22,7 @@ __all__ = [
     "embedding",
     "interpolation",
     "partition",
+    "profile",
     "reconstructions",
     "samples",
     "top_confidence",

@@ -13,6 +13,7 @@ from tfcluster.errors import InputError
 from tfcluster.plots.figure import INK, PALETTE, colorbar, new_figure
 
 MAX_PROFILE_FEATURES = 64
+MAX_NAME = 24  # characters of a feature's name
 MAX_DEVIATIONS = 3.0  # a single row far out would pale all others
 
 
@@ -72,21 +73,28 @@ def picture_grid(
 
 
 def profile_grid(
-    bands: np.ndarray, names: Sequence[str], features: np.ndarray
+    bands: np.ndarray,
+    names: Sequence[str],
+    features: np.ndarray,
+    feature_names: Sequence[str] | None,
+    *,
+    column_width: float = 0.22,
 ) -> tuple[Figure, Axes]:
-    """Draws a heat map with a line a row, its bands apart if they have several.
+    """Draws a heat map with a line for each sample or mean, in bands that stand apart.
 
     Args:
-      bands: `(bands, lines, features)`, in standard deviations; lines of NaN stay white.
+      bands: `(n_bands, n_lines, n_features)`, in standard deviations; lines of NaN stay white.
       names: What stands at the left of each band.
-      features: The columns to draw.
+      features: The features to draw, by index.
+      feature_names: `(n_features,)` names; None to draw indices.
+      column_width: Inches of a feature.
     """
     n_lines = bands.shape[1]
     gap = int(n_lines > 1)
     apart = np.pad(bands[:, :, features], [(0, 0), (0, gap), (0, 0)], constant_values=np.nan)
     sheet = np.concatenate(apart)[: -gap or None]
     height = max(0.32 / n_lines, 0.09) * len(sheet)
-    figure = new_figure(3 + 0.22 * len(features), 1.6 + height, least=(6, 2.4))
+    figure = new_figure(3 + column_width * len(features), 1.6 + height, least=(6, 2.4))
     ax = figure.subplots()
     most = np.nanmax(np.abs(sheet)) or 1.0
     limit = min(most, MAX_DEVIATIONS)
@@ -94,10 +102,12 @@ def profile_grid(
         sheet, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest"
     )
     cut = f",\ncut at ±{limit:g}" if limit < most else ""
-    colorbar(figure, image, ax, f"standard deviations from the mean of all rows{cut}")
+    colorbar(figure, image, ax, f"standard deviations from the mean of all samples{cut}")
     ax.set_yticks(np.arange(len(bands)) * (n_lines + gap) + (n_lines - 1) / 2, names)
-    ax.set_xticks(range(len(features)), features, rotation=90 if len(features) > 20 else 0)
-    ax.set_xlabel("feature (column of the input)")
+    ticks = [_shortened(feature_names[i]) if feature_names else str(i) for i in features]
+    is_upright = len(ticks) <= 20 and max(map(len, ticks)) <= 3
+    ax.set_xticks(range(len(ticks)), ticks, rotation=0 if is_upright else 90)
+    ax.set_xlabel("feature" if feature_names else "feature (column of the input)")
     return figure, ax
 
 
@@ -117,6 +127,27 @@ def shown_of(features: np.ndarray, n_features: int) -> str:
     """The end of a title that says which features are left out, if any."""
     some = f": {len(features)} of {n_features:,} features, those that differ most"
     return some if len(features) < n_features else ""
+
+
+def mark_empty(
+    ax: Axes, counts: Sequence[int] | np.ndarray, x: float, down: float, height: float = 1
+) -> None:
+    """Says where a cluster would be drawn why nothing is.
+
+    Args:
+      ax: Of a grid.
+      counts: `(n_clusters,)` number of samples.
+      x: Where the text begins.
+      down: How far below the top of its cluster it stands.
+      height: From one cluster to the next.
+    """
+    for k in np.flatnonzero(np.asarray(counts) == 0):
+        ax.text(x, k * height + down, "no samples", va="center", fontsize=8, color=INK)
+
+
+def _shortened(name: str) -> str:
+    """Returns a name that leaves room for the picture."""
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
 
 
 def _shaped(rows: np.ndarray, picture: Picture) -> np.ndarray:

@@ -22,13 +22,19 @@ from tfcluster.plots.figure import PathLike, finite_array, finite_matrix, save, 
 MAX_COLUMNS = 8  # pairs beside each other
 
 
-def samples(path: PathLike, rows: ArrayLike, picture: Picture | None) -> Path:
+def samples(
+    path: PathLike,
+    rows: ArrayLike,
+    picture: Picture | None,
+    feature_names: Sequence[str] | None = None,
+) -> Path:
     """Draws generated rows, a line of pictures a cluster; a heat map if rows are no pictures.
 
     Args:
       path: The PNG to write.
       rows: `(clusters, rows of each, features)` generated rows.
-      picture: How a row is drawn, as for `top_confidence`; None for tables.
+      picture: How a sample is drawn, as for `top_confidence`; None for tables.
+      feature_names: Names of the features of a table; None to draw their indices.
 
     Returns:
       `path`.
@@ -39,19 +45,24 @@ def samples(path: PathLike, rows: ArrayLike, picture: Picture | None) -> Path:
     stack = finite_array(rows, "rows", 3, "array (clusters, rows of each, features)")
     names = [str(k) for k in range(len(stack))]
     title = f"Generated rows, {stack.shape[1]} of each cluster"
-    return _stack(path, stack, names, picture, title, stack.mean(axis=1), "cluster")
+    return _stack(path, stack, names, picture, title, stack.mean(axis=1), "cluster", feature_names)
 
 
 def interpolation(
-    path: PathLike, steps: ArrayLike, picture: Picture | None, clusters: Sequence[tuple[int, int]]
+    path: PathLike,
+    steps: ArrayLike,
+    picture: Picture | None,
+    clusters: Sequence[tuple[int, int]],
+    feature_names: Sequence[str] | None = None,
 ) -> Path:
     """Draws the ways from one cluster to another, one line a pair; downwards in a heat map.
 
     Args:
       path: The PNG to write.
       steps: `(pairs, steps, features)` generated rows, from the first cluster to the second.
-      picture: How a row is drawn, as for `top_confidence`; None for tables.
+      picture: How a sample is drawn, as for `top_confidence`; None for tables.
       clusters: The two clusters of each pair.
+      feature_names: Names of the features of a table; None to draw their indices.
 
     Returns:
       `path`.
@@ -70,11 +81,15 @@ def interpolation(
     title = "Generated rows on the way between clusters"
     title += ", first at the top" if picture is None else ""
     ends = stack[:, [0, -1]].reshape(-1, stack.shape[2])
-    return _stack(path, stack, names, picture, title, ends, "clusters")
+    return _stack(path, stack, names, picture, title, ends, "clusters", feature_names)
 
 
 def reconstructions(
-    path: PathLike, X: ArrayLike, reconstructed: ArrayLike, picture: Picture | None
+    path: PathLike,
+    X: ArrayLike,
+    reconstructed: ArrayLike,
+    picture: Picture | None,
+    feature_names: Sequence[str] | None = None,
 ) -> Path:
     """Draws rows above their reconstructions G(E(x)); lines of a heat map if no pictures.
 
@@ -82,7 +97,8 @@ def reconstructions(
       path: The PNG to write.
       X: `(rows, features)`; about 16 rows make a good picture.
       reconstructed: `(rows, features)` what the generator makes of their codes.
-      picture: How a row is drawn, as for `top_confidence`; None for tables.
+      picture: How a sample is drawn, as for `top_confidence`; None for tables.
+      feature_names: Names of the features of a table; None to draw their indices.
 
     Returns:
       `path`.
@@ -100,7 +116,7 @@ def reconstructions(
     if picture is None:
         pairs = standardised(np.stack([real, made], axis=1), real)
         names, features = [str(i) for i in range(len(real))], most_different(pairs[:, 0])
-        figure, ax = profile_grid(pairs, names, features)
+        figure, ax = profile_grid(pairs, names, features, feature_names)
         ax.set_ylabel("row (above) and reconstruction (below)")
         title += shown_of(features, real.shape[1])
     else:
@@ -124,12 +140,13 @@ def _stack(
     title: str,
     apart: np.ndarray,
     ylabel: str,
+    feature_names: Sequence[str] | None,
 ) -> Path:
     """Draws a line or band for each entry; a table's features are those that tell `apart`."""
     if picture is None:
         everything = stack.reshape(-1, stack.shape[2])
         features = most_different(standardised(apart, everything))
-        figure, ax = profile_grid(standardised(stack, everything), names, features)
+        figure, ax = profile_grid(standardised(stack, everything), names, features, feature_names)
         title += shown_of(features, stack.shape[2])
     else:
         figure, ax = picture_grid(list(stack), names, picture)
