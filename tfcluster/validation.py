@@ -43,6 +43,19 @@ def check_standardize(standardize: Any) -> None:
         )
 
 
+def check_feature_names(names: Any, n_features: int) -> np.ndarray | None:
+    """Returns names of features as scikit-learn keeps them, `(n_features,)`; None for None.
+
+    Raises:
+      InputError: If there are not as many as features.
+    """
+    if names is None:
+        return None
+    if len(names) != n_features:
+        raise InputError(f"{n_features} features need as many names. Received: {len(names)}.")
+    return np.array(names, dtype=object)
+
+
 def check_matrix(
     estimator: Any, X: Any, *, min_rows: int = 1, reset: bool = False, allow_missing: bool = False
 ) -> np.ndarray:

@@ -289,7 +289,7 @@ def test_files_of_another_kind_are_no_dec(tmp_path):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_dead_cluster_is_reported():
     X = np.repeat(np.eye(5), 10, axis=0)  # five distinct rows cannot fill eight clusters
-    with pytest.warns(EmptyClusterWarning, match="own no rows"):
+    with pytest.warns(EmptyClusterWarning, match="own no samples"):
         DEC(8, preset=TINY, random_state=0).fit(X)
 
 

@@ -13,29 +13,25 @@ from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
-from sklearn.cluster import KMeans
 from sklearn.utils.validation import check_is_fitted
 
-from tfcluster import metrics
 from tfcluster.clustergan.adversarial import sample_latent
-from tfcluster.clustergan.inference import recovered
-from tfcluster.clustergan.networks import Networks, build_networks, check_width
+from tfcluster.clustergan.codes import assign_codes, find_centroids
+from tfcluster.clustergan.fitted import GANFitted, count_features
+from tfcluster.clustergan.networks import Networks, build_networks, check_range, check_samples
 from tfcluster.clustergan.trainer import GANTrainer, Probe
 from tfcluster.config import Adam, GANConfig, apply_arguments, gan_config
-from tfcluster.dec.self_training import fit_kmeans
 from tfcluster.errors import InputError, unknown_name
-from tfcluster.estimator import DeepClusterer, digest, numbered, unnumbered
-from tfcluster.files import Arrays
+from tfcluster.estimator import DeepClusterer, FitData, digest
 from tfcluster.scaling import Standardizer
 from tfcluster.training.phases import Monitor, Record, run_phases
 from tfcluster.training.trainer_pool import Shelf
-from tfcluster.validation import check_seed
+from tfcluster.validation import check_feature_names, check_seed
 
 Decoder = Literal["kmeans", "argmax", "backpropagation"]
 DECODERS = ("kmeans", "argmax", "backpropagation")
 
 _TRAINERS = Shelf(GANTrainer)
-_IMAGE_WIDTH = 784
 
 
 class ClusterGAN(DeepClusterer):
@@ -88,6 +84,9 @@ class ClusterGAN(DeepClusterer):
     """
 
     kind = "ClusterGAN"
+    fitted_kind = GANFitted
+
+    network_weights_: list[list[np.ndarray]]
 
     def __init__(
         self,
@@ -164,22 +163,17 @@ class ClusterGAN(DeepClusterer):
         """
         del y
         config = self._resolve_config()
-        X, standardizer, seen = self._checked(X)
-        check_rows(X, config)
+        data = self._check_fit(X)
+        check_samples(data.x, config)
         seed = check_seed(self.random_state)
-        with _TRAINERS.borrow(X.shape[1], int(self.n_clusters), config) as trainer:
+        with _TRAINERS.borrow(data.x.shape[1], int(self.n_clusters), config) as trainer:
             trainer.reset(seed)
-            identity = {"random_state": seed, "data": digest(X)}
-            keeper = self._keeper(checkpoint, checkpoint_seconds, trainer, identity)
-            probe = _standardized(probe, standardizer)
-            phases = trainer.phases(tf.constant(X), seed, probe, max(1, int(probe_every)))
+            identity = {"random_state": seed, "data": digest(data.x)}
+            keeper = self._open_checkpoint(checkpoint, checkpoint_seconds, trainer, identity)
+            probe = _standardized(probe, data.standardizer)
+            phases = trainer.phases(tf.constant(data.x), seed, probe, max(1, int(probe_every)))
             history = run_phases(phases, monitor=monitor, checkpoint=keeper)
-            codes = trainer.inference.encode(X)
-            self._weights = [network.get_weights() for network in trainer.networks]
-        self._adopt_features(seen)
-        self.config_, self.history_, self.standardizer_ = config, history, standardizer
-        self.cluster_centers_ = self._centers_of(codes)
-        self.labels_ = self._nearest_center(codes)
+            self._set_fitted(_find_clusters(trainer, data, history))
         return self
 
     def _resolve_config(self) -> GANConfig:
@@ -213,7 +207,7 @@ class ClusterGAN(DeepClusterer):
         codes = self.transform(X)
         if decoder == "argmax":
             return np.argmax(codes[:, self.config_.n_noise :], axis=1)
-        return self._nearest_center(codes)
+        return assign_codes(codes, self.cluster_centers_, self.config_)
 
     def transform(self, X: Any) -> np.ndarray:
         """The latent codes: `(rows, features)` to `(rows, n_noise + n_clusters)`.
@@ -294,7 +288,7 @@ class ClusterGAN(DeepClusterer):
         check_is_fitted(self)
         k = len(self.cluster_centers_)
         networks = build_networks(self.n_features_in_, k, self.config_)
-        for network, weights in zip(networks, self._weights, strict=True):
+        for network, weights in zip(networks, self.network_weights_, strict=True):
             network.set_weights(weights)
         return networks
 
@@ -311,7 +305,7 @@ class ClusterGAN(DeepClusterer):
     def _fitted_trainer(self) -> Iterator[GANTrainer]:
         k = len(self.cluster_centers_)
         with _TRAINERS.borrow(self.n_features_in_, k, self.config_) as trainer:
-            for network, weights in zip(trainer.networks, self._weights, strict=True):
+            for network, weights in zip(trainer.networks, self.network_weights_, strict=True):
                 network.set_weights(weights)
             yield trainer
 
@@ -331,96 +325,69 @@ class ClusterGAN(DeepClusterer):
         if not isinstance(cluster, (int, np.integer)) or not 0 <= cluster < k:
             raise InputError(f"Clusters are numbered 0 to {k - 1}. Received: {cluster!r}.")
 
-    def _centers_of(self, codes: np.ndarray) -> np.ndarray:
-        """k-means centres, numbered as the largest entry of z_c where the two agree."""
-        k = int(self.n_clusters)
-        found = cluster_codes(codes, k, self.config_)
-        number = metrics.best_map(codes[:, self.config_.n_noise :].argmax(axis=1), found.labels_)
-        free = iter(sorted(set(range(k)) - set(number.values())))
-        order = [number[c] if c in number else next(free) for c in range(k)]
-        centers = np.empty_like(found.cluster_centers_)
-        centers[order] = found.cluster_centers_
-        return centers
-
-    def _nearest_center(self, codes: np.ndarray) -> np.ndarray:
-        part = recovered(codes, self.config_)
-        distances = [np.square(part - center).sum(axis=1) for center in self.cluster_centers_]
-        return np.argmin(distances, axis=0)
-
     @classmethod
     def from_weights(
         cls,
         weights: Sequence[Sequence[np.ndarray]],
-        centers: np.ndarray,
+        centroids: np.ndarray,
         config: GANConfig,
         *,
         standardizer: Standardizer | None = None,
         random_state: int | None = None,
         history: Sequence[Record] = (),
+        labels: np.ndarray | None = None,
+        feature_names: Sequence[str] | None = None,
     ) -> ClusterGAN:
-        """The estimator of weights that were trained elsewhere, as over clients.
+        """Returns an estimator with weights that were trained elsewhere, e.g. by federation.
 
         Args:
-          weights: Of generator, critic and encoder, in the order data pass through them.
-          centers: `(n_clusters, code)`, as `cluster_centers_`.
+          weights: Those of generator, critic and encoder, in the order data pass through them.
+          centroids: `(n_clusters, n_units)`, as `cluster_centers_`.
           config: The protocol.
           standardizer: What standardizes samples.
           random_state: Seed of the run.
           history: Records of training.
-
-        Returns:
-          The estimator, ready to predict; it has no `labels_`.
+          labels: `(n_samples,)`, becomes `labels_`, which is missing if left out.
+          feature_names: `(n_features,)`, becomes `feature_names_in_`, likewise.
 
         Raises:
-          InputError: If the weights are not those of the networks.
+          InputError: If the weights are not those of the networks, or names not as many as
+            features.
         """
         lists = [list(map(np.asarray, part)) for part in weights]
-        n_features = _n_features(lists[0], config)
+        n_features = count_features(lists[0], config)
         expected = [
             [tuple(variable.shape) for variable in network.weights]
-            for network in build_networks(n_features, len(centers), config)
+            for network in build_networks(n_features, len(centroids), config)
         ]
         received = [[weight.shape for weight in part] for part in lists]
         if received != expected:
             raise InputError(f"Weights must have the shapes {expected}. Received: {received}.")
-        made = cls(
-            len(centers),
-            preset=config,
-            standardize=standardizer is not None,
-            random_state=random_state,
+        fitted = GANFitted(
+            config_=config,
+            history_=list(history),
+            cluster_centers_=np.asarray(centroids),
+            n_features_in_=n_features,
+            standardizer_=standardizer,
+            feature_names_in_=check_feature_names(feature_names, n_features),
+            labels_=labels,
+            network_weights_=lists,
         )
-        made.standardizer_ = standardizer
-        made.config_, made.history_ = config, list(history)
-        made._weights, made.n_features_in_ = lists, n_features
-        made.cluster_centers_ = np.asarray(centers)
-        return made
-
-    def _saved_arrays(self) -> Arrays:
-        arrays = {"cluster_centers_": self.cluster_centers_}
-        if hasattr(self, "labels_"):
-            arrays["labels_"] = self.labels_
-        for name, weights in zip(Networks._fields, self._weights, strict=True):
-            arrays |= numbered(name, weights)
-        return arrays
-
-    def _restore(self, arrays: Arrays, meta: Any) -> None:
-        del meta
-        self.cluster_centers_ = arrays["cluster_centers_"]
-        if "labels_" in arrays:
-            self.labels_ = arrays["labels_"]
-        self._weights = [unnumbered(name, arrays) for name in Networks._fields]
-        self.n_features_in_ = _n_features(self._weights[0], self.config_)
+        return cls._made(fitted, random_state)
 
 
-def cluster_codes(codes: np.ndarray, n_clusters: int, config: GANConfig) -> KMeans:
-    """k-means as the original's evaluation runs it: ten starts, seed 0.
-
-    Args:
-      codes: `(rows, n_noise + clusters)`, as `transform` gives them.
-      n_clusters: Number of centres.
-      config: Without `beta_n` only the softmax of z_c is looked at.
-    """
-    return fit_kmeans(recovered(codes, config), n_clusters, restarts=10, seed=0)
+def _find_clusters(trainer: GANTrainer, data: FitData, history: list[Record]) -> GANFitted:
+    """Returns what a fit found, after training."""
+    config, codes = trainer.config, trainer.inference.encode(data.x)
+    centroids = find_centroids(codes, trainer.n_clusters, config)
+    return GANFitted(
+        **data.fitted(),
+        config_=config,
+        history_=history,
+        cluster_centers_=centroids,
+        labels_=assign_codes(codes, centroids, config),
+        network_weights_=[network.get_weights() for network in trainer.networks],
+    )
 
 
 def _standardized(probe: Probe | None, standardizer: Standardizer | None) -> Probe | None:
@@ -428,32 +395,3 @@ def _standardized(probe: Probe | None, standardizer: Standardizer | None) -> Pro
     if probe is None or standardizer is None:
         return probe
     return lambda encode: probe(lambda x: encode(standardizer(x)))
-
-
-def _n_features(generator: list[np.ndarray], config: GANConfig) -> int:
-    """Width of a row: the generator's last bias, but images are made by convolutions."""
-    return _IMAGE_WIDTH if config.networks == "image" else int(generator[-1].shape[0])
-
-
-def check_rows(X: np.ndarray, config: GANConfig) -> None:
-    """Raises `InputError` unless ClusterGAN can be trained on `X`, `(rows, features)`."""
-    if len(X) < config.batch_size:
-        raise InputError(
-            f"n_samples={len(X)} should be >= batch_size={config.batch_size}. Give more rows or "
-            "set a smaller batch_size."
-        )
-    check_width(X.shape[1], config)
-    check_range(X, config)
-
-
-def check_range(X: np.ndarray, config: GANConfig) -> None:
-    """Raises `InputError` unless a generator of this kind can make rows like `X`."""
-    if config.networks == "gene":
-        return
-    low, high = X.min(), X.max()
-    if low < 0 or high > 1:
-        raise InputError(
-            f'The generator of networks="{config.networks}" ends in a sigmoid, so features must '
-            f"be in [0, 1]. Received: {low:g} to {high:g}. Scale them, without `standardize`, or "
-            'use the preset "gene".'
-        )
