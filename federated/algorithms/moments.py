@@ -21,6 +21,7 @@ from federated.core.algorithm import (
 )
 from federated.core.sums import sum_over_parts
 from tfcluster.config import register
+from tfcluster.errors import InputError
 from tfcluster.scaling import Standardizer
 
 
@@ -107,7 +108,12 @@ def standardizer_from(mean: np.ndarray, around_mean: MomentSums) -> Standardizer
     Args:
       mean: `(n_features,)`, from `feature_means`.
       around_mean: Sums with `mean` as origin.
+
+    Raises:
+      InputError: If there are no samples.
     """
+    if not around_mean.n_samples:
+        raise InputError("Scaling needs at least one sample. Received none. Check the clients' data.")
     counts = np.maximum(around_mean.counts, 1)
     # subtracts what rounding left in the mean
     squares = np.asarray(around_mean.squares) - np.asarray(around_mean.sums) ** 2 / counts

@@ -1,14 +1,20 @@
 """What several test modules of federated training need."""
 
+import contextlib
+
 import numpy as np
 import tensorflow as tf
 
+from federated.algorithms.score_sums import cluster_totals, distance_totals, scores
+from federated.backends.local import LocalBackend
 from federated.core.algorithm import ClientData
+from federated.core.rounds import Federation, run_phases
+from federated.core.sampling import ClientSampler
 from tfcluster.clustergan.trainer import GANTrainer
 
 
 def clients_of(parts, labels=None):
-    """Arrays of rows, and perhaps of classes, as a carrier takes them."""
+    """Returns samples, and perhaps classes, as a backend takes them for single rounds."""
     labels = labels or [np.full(len(x), -1) for x in parts]
     return [
         ClientData(tf.constant(x, tf.float32), tf.constant(y, tf.int64))
@@ -16,16 +22,110 @@ def clients_of(parts, labels=None):
     ]
 
 
+class MemoryClients(list):
+    """Clients as a backend takes them for whole runs, whose samples a test may exchange."""
+
+    def __init__(self, parts):
+        super().__init__()
+        self.give(parts)
+
+    def give(self, parts):
+        """Puts other samples in the clients' place."""
+        self._given = clients_of(parts)
+        self[:] = self._given
+
+    def scale(self, scaling):
+        """Scales the samples as they were given."""
+        self[:] = [
+            data._replace(x=tf.constant(scaling(data.x.numpy()))) if len(data.x) else data
+            for data in self._given
+        ]
+
+
+def run_locally(phases, clients, sampler=None, **options):
+    """Runs phases on the local backend; returns the position at the end.
+
+    Args:
+      phases: In order.
+      clients: A `ClientStore` or `MemoryClients`.
+      sampler: Who takes part; all if left out.
+      options: For `run_phases`.
+    """
+    names = [str(i) for i in range(len(clients))]
+    with contextlib.closing(LocalBackend(clients)) as backend:
+        federation = Federation(backend, sampler or ClientSampler(len(clients)), names)
+        return run_phases(phases, federation, **options)
+
+
+class StopRun(Exception):
+    """Stands for whatever ends a run early."""
+
+
+def stop_after(n_records):
+    """Returns a callback that ends the run once so many rounds are recorded."""
+    seen = []
+
+    def callback(record):
+        seen.append(record)
+        if len(seen) == n_records:
+            raise StopRun
+
+    return callback
+
+
+def assert_same_artifacts(first, second):
+    """Asserts that two runs left the same bits under the same names."""
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert value.dtype == second[name].dtype
+        np.testing.assert_array_equal(value, second[name], err_msg=name)
+
+
+def total_scores(clients, n_clusters, n_classes=0):
+    """Returns scores from the totals over clients, each `(X, labels, y)`; `y` may be None."""
+    sums = add(sums_of(client, n_clusters, n_classes) for client in clients)
+    spread = add(distances_of(client, sums.means()) for client in clients)
+    return scores(sums, spread)
+
+
+def sums_of(client, n_clusters, n_classes=0):
+    """Returns the first pass over a client's samples, as arrays."""
+    X, labels, y = client
+    y = np.full(len(labels), -1) if y is None else y
+    samples = (tf.constant(X, tf.float64), tf.constant(labels, tf.int64), tf.constant(y, tf.int64))
+    return as_arrays(cluster_totals(*samples, n_clusters=n_clusters, n_classes=n_classes))
+
+
+def distances_of(client, means):
+    """Returns the second pass over a client's samples, as arrays."""
+    X, labels, _ = client
+    samples = (tf.constant(X, tf.float64), tf.constant(labels, tf.int64))
+    return as_arrays(distance_totals(*samples, tf.constant(means)))
+
+
+def as_arrays(totals):
+    """Returns the totals with arrays in place of tensors."""
+    return totals._replace(**{name: t.numpy() for name, t in totals._asdict().items()})
+
+
+def add(totals):
+    """Returns the sum over clients of equal structures."""
+    first, *others = totals
+    for other in others:
+        first = tf.nest.map_structure(np.add, first, other)
+    return first
+
+
 def distance(first, second):
-    """Euclidean, between two lists of weights."""
+    """Returns the Euclidean distance between two lists of weights."""
     pairs = zip(first, second, strict=True)
     return float(np.sqrt(sum(np.sum((np.asarray(a) - np.asarray(b)) ** 2) for a, b in pairs)))
 
 
 class GANOutputs:
-    """What the networks of ClusterGAN make of fixed rows and codes.
+    """The outputs of ClusterGAN's networks for fixed samples and codes.
 
-    A bias before a normalisation changes nothing, and its gradient is zero but for rounding, which
+    A bias before a normalization changes nothing, and its gradient is zero but for rounding, which
     Adam brings to full size. So runs that agree differ in such biases, and outputs are compared.
     """
 
@@ -38,12 +138,12 @@ class GANOutputs:
         self._z = tf.constant(np.concatenate([noise, codes], axis=1), tf.float32)
 
     def start(self, seed=1):
-        """Weights of fresh generator, critic and encoder."""
+        """Returns the weights of fresh generator, critic and encoder."""
         self.trainer.reset(seed)
         return [network.get_weights() for network in self.trainer.networks]
 
     def __call__(self, weights):
-        """Outputs under all weights, in the networks' order."""
+        """Returns the outputs under all weights, in the networks' order."""
         variables = [v for network in self.trainer.networks for v in network.weights]
         for variable, weight in zip(variables, weights, strict=True):
             variable.assign(weight)

@@ -11,7 +11,7 @@ import pytest
 from federated.data.client_files import load_folder
 from tfcluster.errors import InputError
 
-ROWS = np.arange(6.0).reshape(3, 2)
+SAMPLES = np.arange(6.0).reshape(3, 2)
 
 
 def save(path: Path, **arrays: Any) -> None:
@@ -19,19 +19,19 @@ def save(path: Path, **arrays: Any) -> None:
 
 
 def test_a_file_is_a_client(tmp_path: Path) -> None:
-    save(tmp_path / "south.npz", X=ROWS[:1])
-    np.save(tmp_path / "north.npy", ROWS)
+    save(tmp_path / "south.npz", X=SAMPLES[:1])
+    np.save(tmp_path / "north.npy", SAMPLES)
     (tmp_path / "east.csv").write_text("1,2\n3,4\n")
     (tmp_path / ".DS_Store").write_text("hidden")
     names, datasets = load_folder(tmp_path)
     assert names == ("east", "north", "south")
     assert [len(data.X) for data in datasets] == [2, 3, 1]
-    np.testing.assert_array_equal(datasets[1].X, ROWS)
+    np.testing.assert_array_equal(datasets[1].X, SAMPLES)
     assert all(data.y is None and data.X.dtype == np.float32 for data in datasets)
 
 
 def test_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    np.save(tmp_path / "a.npy", ROWS)
+    np.save(tmp_path / "a.npy", SAMPLES)
     monkeypatch.chdir(tmp_path)
     assert load_folder(".")[0] == ("a",)
 
@@ -49,7 +49,7 @@ def test_a_label_is_the_same_class_in_every_file(
     tmp_path: Path, labels: list[list[Any]], expected: list[list[int]]
 ) -> None:
     for name, y in zip("ab", labels, strict=True):
-        save(tmp_path / f"{name}.npz", X=ROWS[:2], y=np.array(y))
+        save(tmp_path / f"{name}.npz", X=SAMPLES[:2], y=np.array(y))
     _, datasets = load_folder(tmp_path)
     assert [data.y.tolist() for data in datasets] == expected  # type: ignore[union-attr]
     assert all(data.y.dtype == np.int64 for data in datasets)  # type: ignore[union-attr]
@@ -58,13 +58,16 @@ def test_a_label_is_the_same_class_in_every_file(
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ({"X": ROWS[:, :1], "y": [0, 1, 2]}, "2 features with labels in a.npz, 1 features with"),
-        ({"X": ROWS}, "2 features without labels in b.npz"),
-        ({"X": ROWS.reshape(3, 1, 2), "y": [0, 1, 2]}, r"drawn as image \(1, 2\) with labels in b"),
+        ({"X": SAMPLES[:, :1], "y": [0, 1, 2]}, "2 features with labels in a.npz, 1 features with"),
+        ({"X": SAMPLES}, "2 features without labels in b.npz"),
+        (
+            {"X": SAMPLES.reshape(3, 1, 2), "y": [0, 1, 2]},
+            r"drawn as image \(1, 2\) with labels in b",
+        ),
     ],
 )
 def test_clients_must_be_alike(tmp_path: Path, other: dict[str, Any], message: str) -> None:
-    save(tmp_path / "a.npz", X=ROWS, y=[0, 1, 2])
+    save(tmp_path / "a.npz", X=SAMPLES, y=[0, 1, 2])
     save(tmp_path / "b.npz", **other)
     with pytest.raises(InputError, match=message):
         load_folder(tmp_path)
@@ -75,8 +78,8 @@ def test_folders_that_are_no_clients(tmp_path: Path) -> None:
         load_folder(tmp_path / "nowhere")
     with pytest.raises(InputError, match="Received: none"):
         load_folder(tmp_path)
-    np.save(tmp_path / "a.npy", ROWS)
-    save(tmp_path / "a.npz", X=ROWS)
+    np.save(tmp_path / "a.npy", SAMPLES)
+    save(tmp_path / "a.npz", X=SAMPLES)
     with pytest.raises(InputError, match=r"different names .* Received: a.npy, a.npz"):
         load_folder(tmp_path)
     (tmp_path / "a.npz").rename(tmp_path / "readme.txt")

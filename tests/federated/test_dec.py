@@ -1,4 +1,4 @@
-"""Federated DEC is centralised DEC where nothing but sums over clients enters."""
+"""Federated DEC is centralized DEC where nothing but sums over clients enters."""
 
 import dataclasses
 
@@ -7,12 +7,12 @@ import pytest
 import tensorflow as tf
 from sklearn.cluster import KMeans
 
-from federated.algorithms.dec import FederatedDEC
-from federated.algorithms.kmeans import DECEmbedding, FederatedLloyd
-from federated.backends.local import LocalCarrier
-from federated.core.aggregation import aggregation
+from federated.algorithms.dec import DECTraining
+from federated.algorithms.kmeans import DECEmbedding, LloydIteration
+from federated.backends.local import LocalBackend
+from federated.core.aggregation import FedAvg, FedAvgM
 from federated.core.local_training import LocalWork
-from federated.core.sampling import Plan
+from federated.core.sampling import ClientSampler
 from tests.federated.helpers import clients_of, distance
 from tests.tfcluster.helpers import TINY
 from tfcluster.config import SGD
@@ -21,11 +21,12 @@ from tfcluster.dec.self_training import DECTrainer
 from tfcluster.training.phases import run_phases
 
 N_STEPS = 20
+SAMPLER = ClientSampler(3)
 
 
 @pytest.fixture(scope="module")
 def start(digits):
-    """Digits sorted by label, three uneven clients, an encoder and centres to begin with."""
+    """Returns digits sorted by label, three uneven clients, an encoder and initial centroids."""
     X, y = digits
     X = X[np.argsort(y, kind="stable")].astype(np.float32)
     clients = [X[:150], X[150:700], X[700:]]
@@ -36,11 +37,11 @@ def start(digits):
     trainer = DECTrainer(64, 10, config)
     trainer.reset(4)
     z = trainer.embed(tf.constant(X)).numpy()
-    centers = KMeans(10, n_init=1, random_state=0).fit(z).cluster_centers_.astype(np.float32)
-    return X, clients, config, [*trainer.encoder.get_weights(), centers]
+    centroids = KMeans(10, n_init=1, random_state=0).fit(z).cluster_centers_
+    return X, clients, config, [*trainer.encoder.get_weights(), centroids.astype(np.float32)]
 
 
-def central(start, momentum):
+def centralized(start, momentum):
     X, _, config, weights = start
     config = dataclasses.replace(config, optimizer=SGD(0.5, momentum))
     trainer = DECTrainer(64, 10, config)
@@ -54,19 +55,19 @@ def central(start, momentum):
 def federated(start, momentum, target):
     X, clients, config, weights = start
     work = LocalWork(steps=1, batch_size=len(X))
-    rule = aggregation("fedavgm", momentum=momentum)
-    alg = FederatedDEC(64, work, rule, 10, config, target, follows_exchange=True)
-    exchange, carrier, plan = alg.exchange(), LocalCarrier(clients_of(clients)), Plan(3)
-    state = alg.state(weights)
+    rule = FedAvgM(momentum=momentum)
+    alg = DECTraining(64, work, rule, 10, config, target, follows_update=True)
+    update, backend = alg.target_update(), LocalBackend(clients_of(clients))
+    state = alg.initial_state(weights)
     for number in range(N_STEPS):
-        state = carrier.round(exchange, state, plan.round(2 * number)).state
-        state = carrier.round(alg, state, plan.round(2 * number + 1)).state
+        state = backend.run_round(update, state, SAMPLER.participants(2 * number)).state
+        state = backend.run_round(alg, state, SAMPLER.participants(2 * number + 1)).state
     return [w.numpy() for w in state.weights]
 
 
-def test_the_global_target_is_the_centralised_one(start):
+def test_the_global_target_is_the_centralized_one(start):
     """Label-sorted, uneven clients, one full-batch step a round, FedAvgM 0.9."""
-    expected = central(start, 0.9)
+    expected = centralized(start, 0.9)
     moved = distance(expected, start[3])
     assert moved > 0.1
     assert distance(federated(start, 0.9, "global"), expected) < 1e-3 * moved
@@ -74,39 +75,39 @@ def test_the_global_target_is_the_centralised_one(start):
 
 
 def test_lloyd_is_scikit_learns(start):
-    """From starts that are no data points, to the same centres."""
+    """From starts that are no samples, to the same centroids."""
     X, clients, config, weights = start
     trainer = AutoencoderTrainer(64, config)
     trainer.encoder.set_weights(weights[:-1])
     z = trainer.encoder(tf.constant(X)).numpy().astype(np.float64)
     rng = np.random.default_rng(0)
     starts = z.mean(axis=0) + 0.5 * z.std(axis=0) * rng.normal(size=(2, 10, 5))
-    alg = FederatedLloyd(64, DECEmbedding(config))
-    carrier, state = LocalCarrier(clients_of(clients)), alg.state(weights[:-1], starts)
+    alg = LloydIteration(64, DECEmbedding(config))
+    backend, state = LocalBackend(clients_of(clients)), alg.initial_state(weights[:-1], starts)
     for number in range(300):
-        state, metrics, *_ = carrier.round(alg, state, Plan(3).round(number, everyone=True))
+        state, metrics, *_ = backend.run_round(alg, state, SAMPLER.participants(number))
         if not np.any(metrics["shift"]):
             break
     assert not np.any(metrics["shift"])
     for i, first in enumerate(starts):
         expected = KMeans(10, init=first, n_init=1, tol=0, max_iter=300).fit(z)
-        np.testing.assert_allclose(state.context[0][i], expected.cluster_centers_, atol=1e-5)
+        np.testing.assert_allclose(state.centroids[i], expected.cluster_centers_, atol=1e-5)
         assert float(metrics["inertia"][i]) == pytest.approx(expected.inertia_, rel=1e-6)
 
 
 def test_changed_labels_are_counted_over_all_clients(start):
     X, clients, config, weights = start
     work = LocalWork(steps=1, batch_size=len(X))
-    alg = FederatedDEC(64, work, aggregation("fedavg"), 10, config)
-    exchange, carrier, plan = alg.exchange(), LocalCarrier(clients_of(clients)), Plan(3)
-    first = carrier.round(exchange, alg.state(weights), plan.round(0))
+    alg = DECTraining(64, work, FedAvg(), 10, config)
+    update, backend = alg.target_update(), LocalBackend(clients_of(clients))
+    first = backend.run_round(update, alg.initial_state(weights), SAMPLER.participants(0))
     assert first.metrics["changed"] == 0
-    assert first.metrics["rows"] == len(X)
+    assert first.metrics["n_samples"] == len(X)
     moved = first.state._replace(
         weights=(*first.state.weights[:-1], tf.roll(first.state.weights[-1], 1, axis=0))
     )
-    second = carrier.round(exchange, moved, plan.round(1))
-    assert second.metrics["changed"] == 1  # every centre has another number
+    second = backend.run_round(update, moved, SAMPLER.participants(1))
+    assert second.metrics["changed"] == 1  # every centroid has another number
     np.testing.assert_allclose(
-        second.state.context[-1], tf.roll(first.state.context[-1], 1, axis=0), rtol=1e-5
+        second.state.frequencies, tf.roll(first.state.frequencies, 1, axis=0), rtol=1e-5
     )

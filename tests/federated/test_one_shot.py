@@ -1,5 +1,6 @@
-"""Clients' own k-means, centres the server makes of theirs, and starts for exact Lloyd."""
+"""The clients' own k-means, centroids made of theirs at the server, and starts for exact Lloyd."""
 
+import contextlib
 import dataclasses
 import itertools
 
@@ -12,18 +13,12 @@ from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 
-from federated.algorithms.kmeans import DECEmbedding, FederatedLloyd
-from federated.algorithms.one_shot import (
-    METHODS,
-    ClientCenters,
-    best_clustering,
-    k_fed,
-    max_min,
-    proposals,
-)
-from federated.backends.local import LocalCarrier
-from federated.core.algorithm import screened
-from federated.core.sampling import Plan
+from federated.algorithms.client_kmeans import best_clustering
+from federated.algorithms.kmeans import DECEmbedding, InputSpace, LloydIteration
+from federated.algorithms.one_shot import METHODS, ClientCentroids, k_fed, lloyd_starts, max_min
+from federated.backends.local import LocalBackend
+from federated.core.algorithm import validate
+from federated.core.sampling import ClientSampler
 from federated.data.partition import iid
 from tests.federated.helpers import clients_of
 from tests.tfcluster.helpers import TINY
@@ -32,38 +27,46 @@ from tfcluster.dec.autoencoder import AutoencoderTrainer
 from tfcluster.errors import InputError
 
 GRID = 10.0 * np.array(list(itertools.product(range(5), range(2))))
-"""Ten centres, ten apart."""
+"""Ten centroids, ten apart."""
 
 
-def round_of(parts, n_centers, seed=0, **options):
-    """The metrics of a round on rows that are their own embedding, and who was left out."""
+def identity_embedding(width):
+    return DECEmbedding(dataclasses.replace(TINY, dims=(width,)))
+
+
+def identity_weights(width):
+    return [np.eye(width, dtype=np.float32), np.zeros(width, np.float32)]
+
+
+def round_of(parts, n_centroids, seed=0, embedding=None, **options):
+    """Returns the metrics of a round on samples that are their own embedding, and who was left out.
+
+    By default, the embedding is an encoder of one layer that changes nothing.
+    """
     width = parts[0].shape[1]
-    alg = ClientCenters(
-        width, DECEmbedding(dataclasses.replace(TINY, dims=(width,))), n_centers, **options
-    )
-    state = alg.state([np.eye(width, dtype=np.float32), np.zeros(width, np.float32)])
-    participants = Plan(len(parts), seed=seed).round(0, everyone=alg.everyone)
-    carrier = LocalCarrier(clients_of(parts))
-    try:
-        after, metrics, left_out, _ = carrier.round(alg, state, participants)
-    finally:
-        carrier.close()
+    weights = [] if embedding else identity_weights(width)
+    alg = ClientCentroids(width, embedding or identity_embedding(width), n_centroids, **options)
+    state = alg.initial_state(weights)
+    sampler = ClientSampler(len(parts), seed=seed)
+    participants = sampler.participants(0, full_participation=alg.full_participation)
+    with contextlib.closing(LocalBackend(clients_of(parts))) as backend:
+        after, metrics, left_out, _ = backend.run_round(alg, state, participants)
     assert all(map(np.array_equal, after.weights, state.weights))
     return {name: value.numpy() for name, value in metrics.items()}, left_out
 
 
 def two_clusters_each(seed=0):
-    """Ten clients of uneven sizes with two of the ten clusters of `GRID`; each is with two."""
+    """Returns ten clients of uneven sizes with two of the ten clusters of `GRID` each."""
     rng = np.random.default_rng(seed)
     parts = []
-    for i, n_rows in enumerate(rng.integers(10, 60, 10)):
+    for i, n_samples in enumerate(rng.integers(10, 60, 10)):
         mine = [i, (i + 3) % 10]
-        centers = GRID[np.repeat(mine, n_rows)]
-        parts.append((centers + rng.normal(0, 0.1, centers.shape)).astype(np.float32))
+        means = GRID[np.repeat(mine, n_samples)]
+        parts.append((means + rng.normal(0, 0.1, means.shape)).astype(np.float32))
     return parts
 
 
-def sorted_rows(points):
+def in_order(points):
     return points[np.lexsort(points.T)]
 
 
@@ -75,13 +78,13 @@ def separated():
 
 def test_clients_find_their_means(separated):
     parts, metrics = separated
-    assert metrics["centers"].dtype == metrics["counts"].dtype == np.float64
-    assert metrics["rows"] == sum(map(len, parts))
+    assert metrics["centroids"].dtype == metrics["counts"].dtype == np.float64
+    assert metrics["n_samples"] == sum(map(len, parts))
     inertia = 0.0
-    for x, centers, counts in zip(parts, metrics["centers"], metrics["counts"], strict=True):
+    for x, centroids, counts in zip(parts, metrics["centroids"], metrics["counts"], strict=True):
         halves = np.split(x.astype(np.float64), 2)
         expected = np.stack([half.mean(axis=0) for half in halves])
-        np.testing.assert_allclose(sorted_rows(centers), sorted_rows(expected), atol=1e-12)
+        np.testing.assert_allclose(in_order(centroids), in_order(expected), atol=1e-12)
         np.testing.assert_array_equal(counts, len(x) / 2)
         inertia += sum(np.sum((half - half.mean(axis=0)) ** 2) for half in halves)
     assert metrics["inertia"] == pytest.approx(inertia)
@@ -89,9 +92,9 @@ def test_clients_find_their_means(separated):
 
 @pytest.mark.parametrize("name", ["k_fed", "max_min", "double_kmeans"])
 def test_few_clusters_a_client_are_all_found(separated, name):
-    """A centre of `GRID` each, near it; the very mean of the rows where weights are rows."""
+    """Finds each of `GRID` nearly, and the exact means where weights are numbers of samples."""
     parts, metrics = separated
-    found = METHODS[name](metrics["centers"], metrics["counts"], 10, 0)
+    found = METHODS[name](metrics["centroids"], metrics["counts"], 10, 0)
     assert found.shape == (10, 2) and found.dtype == np.float64
     distances = cdist(GRID, found)
     assert sorted(distances.argmin(axis=1)) == list(range(10))
@@ -104,79 +107,82 @@ def test_few_clusters_a_client_are_all_found(separated, name):
 
 
 def test_k_fed_by_hand():
-    """The client with most rows starts, with 0 and 10; 30 is farthest from them, then done.
+    """The client with most samples starts, with 0 and 10; 30 is farthest from them, then done.
 
-    1 joins 0, 12 joins 10, 26 joins 30; means weigh centres alike, 30 is there twice.
+    1 joins 0, 12 joins 10, 26 joins 30; means weigh centroids alike, 30 is there twice.
     """
-    centers = np.array([[[1.0], [30.0]], [[0.0], [10.0]], [[12.0], [26.0]], [[30.0], [99.0]]])
+    centroids = np.array([[[1.0], [30.0]], [[0.0], [10.0]], [[12.0], [26.0]], [[30.0], [99.0]]])
     counts = np.array([[3, 3], [5, 4], [1, 2], [2, 0]])
-    found = k_fed(centers, counts, 3)
+    found = k_fed(centroids, counts, 3)
     np.testing.assert_allclose(np.sort(found[:, 0]), [0.5, 11.0, 86 / 3])
 
 
 def test_k_fed_thins_the_first_client():
-    """The heaviest of its centres, 5, and what is farthest from it, 20; then 1 joins 5."""
-    centers = np.array([[[5.0], [6.0], [20.0]], [[1.0], [19.0], [21.0]]])
+    """The first client keeps its heaviest centroid, 5, and the farthest, 20; then 1 joins 5."""
+    centroids = np.array([[[5.0], [6.0], [20.0]], [[1.0], [19.0], [21.0]]])
     counts = np.array([[9, 8, 8], [1, 1, 1]])
-    np.testing.assert_allclose(np.sort(k_fed(centers, counts, 2)[:, 0]), [4.0, 20.0])
+    np.testing.assert_allclose(np.sort(k_fed(centroids, counts, 2)[:, 0]), [4.0, 20.0])
 
 
 def test_max_min_by_hand():
-    centers = np.array([[[3.0], [0.0]], [[10.0], [6.0]]])
+    centroids = np.array([[[3.0], [0.0]], [[10.0], [6.0]]])
     counts = np.array([[7, 1], [1, 1]])
-    np.testing.assert_array_equal(max_min(centers, counts, 3)[:, 0], [3.0, 10.0, 0.0])
+    np.testing.assert_array_equal(max_min(centroids, counts, 3)[:, 0], [3.0, 10.0, 0.0])
 
 
 @st.composite
-def client_centers(draw):
-    """Centres on a coarse grid, so that some are equal, with whole counts."""
+def client_centroids(draw):
+    """Draws centroids on a coarse grid, so that some are equal, with whole counts."""
     n_clients, each = draw(st.integers(1, 5)), draw(st.integers(1, 4))
     whole = st.integers(-20, 20).map(float)
-    centers = draw(hnp.arrays(np.float64, (n_clients, each, 2), elements=whole))
+    centroids = draw(hnp.arrays(np.float64, (n_clients, each, 2), elements=whole))
     counts = draw(hnp.arrays(np.float64, (n_clients, each), elements=st.integers(0, 9).map(float)))
-    n_different = len(np.unique(centers[counts > 0], axis=0))
-    return centers, counts, n_different
+    n_different = len(np.unique(centroids[counts > 0], axis=0))
+    return centroids, counts, n_different
 
 
 @pytest.mark.parametrize("name", METHODS)
-@given(st.data(), client_centers(), st.integers(0, 2**31 - 2))
+@given(st.data(), client_centroids(), st.integers(0, 2**31 - 2))
 @settings(deadline=None, max_examples=30)
-def test_laws_of_every_method(name, data, given_centers, seed):
-    """k finite centres, bit-equal for a seed, empty ones ignored; the order says nothing."""
-    centers, counts, n_different = given_centers
+def test_laws_of_every_method(name, data, given_centroids, seed):
+    """Every method makes k finite centroids, the same for a seed and in any order.
+
+    Centroids without samples are ignored.
+    """
+    centroids, counts, n_different = given_centroids
     assume(n_different > 0)
     k = data.draw(st.integers(1, n_different))
-    found = METHODS[name](centers, counts, k, seed)
+    found = METHODS[name](centroids, counts, k, seed)
     assert found.shape == (k, 2) and np.isfinite(found).all()
-    np.testing.assert_array_equal(METHODS[name](centers, counts, k, seed), found)
-    elsewhere = np.where(counts[..., np.newaxis] > 0, centers, 77.0)
+    np.testing.assert_array_equal(METHODS[name](centroids, counts, k, seed), found)
+    elsewhere = np.where(counts[..., np.newaxis] > 0, centroids, 77.0)
     np.testing.assert_array_equal(METHODS[name](elsewhere, counts, k, seed), found)
-    if name != "k_fed":  # of clients alike the first begins
-        order = np.array(data.draw(st.permutations(range(len(centers)))))
-        moved = METHODS[name](centers[order, ::-1], counts[order, ::-1], k, seed)
+    if name != "k_fed":  # it begins with the first of equal clients
+        order = np.array(data.draw(st.permutations(range(len(centroids)))))
+        moved = METHODS[name](centroids[order, ::-1], counts[order, ::-1], k, seed)
         np.testing.assert_array_equal(moved, found)
     if name in ("max_min", "random", "random_weighted"):
-        points = set(map(tuple, centers[counts > 0]))
+        points = set(map(tuple, centroids[counts > 0]))
         assert len(points & set(map(tuple, found))) == k
-    if name == "max_min" and k > 1:  # Gonzalez: no point is farther off than centres are apart
+    if name == "max_min" and k > 1:  # Gonzalez: no point is farther off than centroids are apart
         apart = cdist(found, found)[np.triu_indices(k, 1)].min()
-        assert cdist(centers[counts > 0], found).min(axis=1).max() <= apart
+        assert cdist(centroids[counts > 0], found).min(axis=1).max() <= apart
 
 
 def test_k_fed_does_not_depend_on_the_order_of_unlike_clients(separated):
     _, metrics = separated
-    centers, counts = metrics["centers"], metrics["counts"]
+    centroids, counts = metrics["centroids"], metrics["counts"]
     assert len(set(counts.sum(axis=1))) == 10
-    found = k_fed(centers, counts, 10)
-    moved = k_fed(centers[::-1], counts[::-1], 10)
-    np.testing.assert_allclose(sorted_rows(moved), sorted_rows(found), atol=1e-12)
+    found = k_fed(centroids, counts, 10)
+    moved = k_fed(centroids[::-1], counts[::-1], 10)
+    np.testing.assert_allclose(in_order(moved), in_order(found), atol=1e-12)
 
 
 def test_random_methods_draw_as_they_say():
-    """Of weights 0, 1 and 99 the first never, the last nearly always; or both alike."""
-    centers, counts = np.array([[[0.0], [1.0], [2.0]]]), np.array([[0, 1, 99]])
+    """Weight 0 is never drawn; weights 1 and 99 alike, or the latter nearly always."""
+    centroids, counts = np.array([[[0.0], [1.0], [2.0]]]), np.array([[0, 1, 99]])
     drawn = {
-        name: np.array([METHODS[name](centers, counts, 1, seed)[0, 0] for seed in range(400)])
+        name: np.array([METHODS[name](centroids, counts, 1, seed)[0, 0] for seed in range(400)])
         for name in ("random", "random_weighted")
     }
     assert set(drawn["random"]) == set(drawn["random_weighted"]) == {1.0, 2.0}
@@ -189,25 +195,32 @@ def test_rounds_are_reproducible_and_depend_on_the_seed(digits):
     first, again, other = (round_of([X[:100], X[100:]], 4, seed)[0] for seed in (0, 0, 1))
     for name, value in first.items():
         np.testing.assert_array_equal(again[name], value)
-    assert not np.array_equal(other["centers"], first["centers"])
+    assert not np.array_equal(other["centroids"], first["centroids"])
 
 
-def test_few_rows():
-    """A client with one row, one with two different ones of five, one with enough."""
+def test_the_input_space_needs_no_encoder(separated):
+    parts, expected = separated
+    found, _ = round_of(parts, 2, embedding=InputSpace())
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value)
+
+
+def test_few_samples():
+    """Clients with one sample, with two different ones among five, and with enough."""
     rng = np.random.default_rng(0)
     pair = np.array([[0.1, 0.2], [0.7, 0.3]], np.float32)
     parts = [pair[:1], pair[[0, 1, 1, 0, 1]], rng.normal(5, 1, (50, 2)).astype(np.float32)]
     metrics, left_out = round_of(parts, 4)
     assert not left_out
-    assert np.isfinite(metrics["centers"]).all()
+    assert np.isfinite(metrics["centroids"]).all()
     np.testing.assert_array_equal(metrics["counts"].sum(axis=1), [1, 5, 50])
     np.testing.assert_array_equal((metrics["counts"] > 0).sum(axis=1), [1, 2, 4])
     for i in (0, 1):
         used = metrics["counts"][i] > 0
         expected = np.unique(parts[i], axis=0)
-        np.testing.assert_allclose(sorted_rows(metrics["centers"][i][used]), sorted_rows(expected))
+        np.testing.assert_allclose(in_order(metrics["centroids"][i][used]), in_order(expected))
     for method in METHODS.values():
-        assert np.isfinite(method(metrics["centers"], metrics["counts"], 5, 0)).all()
+        assert np.isfinite(method(metrics["centroids"], metrics["counts"], 5, 0)).all()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -218,19 +231,19 @@ def test_a_client_with_bad_numbers_is_ignored(separated, value):
     metrics, left_out = round_of([*parts[:3], broken, *parts[4:]], 2)
     assert left_out == [3]
     assert not metrics["counts"][3].any()
-    np.testing.assert_array_equal(np.delete(metrics["centers"], 3, 0),
-                                  np.delete(expected["centers"], 3, 0))  # fmt: skip
-    found = METHODS["double_kmeans"](metrics["centers"], metrics["counts"], 10, 0)
+    found, unbroken = (np.delete(m["centroids"], 3, 0) for m in (metrics, expected))
+    np.testing.assert_array_equal(found, unbroken)
+    found = METHODS["double_kmeans"](metrics["centroids"], metrics["counts"], 10, 0)
     assert cdist(GRID, found).min(axis=1).max() < 0.1
 
 
-def test_more_rows_than_a_block_and_as_good_as_scikit_learn():
+def test_more_samples_than_a_block_and_as_good_as_scikit_learn():
     rng = np.random.default_rng(2)
     z = GRID[rng.integers(10, size=9_000)] + rng.normal(0, 3, (9_000, 2))
     found = best_clustering(tf.constant(z), 10, 100, 5, tf.constant(3))
-    owner = cdist(z, found.centers).argmin(axis=1)
+    owner = cdist(z, found.centroids).argmin(axis=1)
     np.testing.assert_array_equal(found.counts, np.bincount(owner, minlength=10))
-    inertia = np.sum(cdist(z, found.centers).min(axis=1) ** 2)
+    inertia = np.sum(cdist(z, found.centroids).min(axis=1) ** 2)
     assert float(found.inertia) == pytest.approx(inertia)
     assert inertia < 1.02 * KMeans(10, n_init=10, random_state=0).fit(z).inertia_
 
@@ -242,7 +255,7 @@ def test_more_restarts_are_no_worse(digits):
 
 
 def embedded(digits, seed):
-    """Digits through an encoder that learned nothing."""
+    """Returns digits through an encoder that learned nothing."""
     config = dataclasses.replace(TINY, dims=(32, 5))
     trainer = AutoencoderTrainer(64, config)
     trainer.reset(seed)
@@ -250,22 +263,22 @@ def embedded(digits, seed):
 
 
 def lloyd(parts, starts):
-    """Inertia of each start after exact federated Lloyd, at rest or nearly."""
+    """Returns the inertia of each start after exact federated Lloyd, at rest or nearly."""
     width = parts[0].shape[1]
-    alg = FederatedLloyd(width, DECEmbedding(dataclasses.replace(TINY, dims=(width,))))
-    state = alg.state([np.eye(width, dtype=np.float32), np.zeros(width, np.float32)], starts)
-    carrier, plan = LocalCarrier(clients_of(parts)), Plan(len(parts))
-    for number in range(60):
-        state, metrics, *_ = carrier.round(alg, state, plan.round(number, everyone=True))
-        if not np.any(metrics["shift"]):
-            break
-    carrier.close()
+    alg = LloydIteration(width, identity_embedding(width))
+    state = alg.initial_state(identity_weights(width), starts)
+    participants = ClientSampler(len(parts)).participants(0, full_participation=True)
+    with contextlib.closing(LocalBackend(clients_of(parts))) as backend:
+        for _ in range(60):
+            state, metrics, *_ = backend.run_round(alg, state, participants)
+            if not np.any(metrics["shift"]):
+                break
     return metrics["inertia"].numpy()
 
 
 @pytest.mark.parametrize("split", ["iid", "sorted"])
 @pytest.mark.parametrize("space", ["pixels", "embedding", "blobs"])
-def test_lloyd_from_the_proposals_is_as_good_as_pooled_k_means(digits, space, split):
+def test_lloyd_from_these_starts_is_as_good_as_pooled_k_means(digits, space, split):
     X, y = digits
     if space == "embedding":
         X = embedded(digits, seed=4)
@@ -273,62 +286,62 @@ def test_lloyd_from_the_proposals_is_as_good_as_pooled_k_means(digits, space, sp
         y = np.random.default_rng(1).integers(10, size=1_500)
         X = GRID[y] + np.random.default_rng(0).normal(0, 2.5, (1_500, 2))
     X = X.astype(np.float32)
-    rows = (
-        iid(len(X), 5, seed=0).rows
+    indices = (
+        iid(len(X), 5, seed=0).indices
         if split == "iid"
         else np.array_split(np.argsort(y, kind="stable"), 5)
     )
-    parts = [X[mine] for mine in rows]
+    parts = [X[own] for own in indices]
     metrics, _ = round_of(parts, 10)
-    starts = proposals(metrics["centers"], metrics["counts"], 10, 10, seed=0)
+    starts = lloyd_starts(metrics["centroids"], metrics["counts"], 10, 10, seed=0)
     pooled = KMeans(10, n_init=20, random_state=0).fit(X.astype(np.float64)).inertia_
     assert lloyd(parts, starts).min() < 1.01 * pooled
 
 
-def test_proposals_differ_and_are_reproducible(separated):
+def test_starts_differ_and_are_reproducible(separated):
     _, metrics = separated
-    asked = metrics["centers"], metrics["counts"], 6
-    starts = proposals(*asked, 5, seed=3)
+    asked = metrics["centroids"], metrics["counts"], 6
+    starts = lloyd_starts(*asked, 5, seed=3)
     assert starts.shape == (5, 6, 2) and starts.dtype == np.float64
-    np.testing.assert_array_equal(proposals(*asked, 5, seed=3), starts)
-    np.testing.assert_array_equal(proposals(*asked, 2, seed=3), starts[:2])
+    np.testing.assert_array_equal(lloyd_starts(*asked, 5, seed=3), starts)
+    np.testing.assert_array_equal(lloyd_starts(*asked, 2, seed=3), starts[:2])
     np.testing.assert_array_equal(starts[0], METHODS["double_kmeans"](*asked, 3))
     assert len(np.unique(starts, axis=0)) == 5
 
 
-def test_too_few_centres(separated):
+def test_too_few_centroids(separated):
     _, metrics = separated
-    centers, counts = metrics["centers"][:2], metrics["counts"][:2]
-    for make in (*METHODS.values(), lambda *asked: proposals(*asked[:3], starts=2)):
-        with pytest.raises(InputError, match=r"5 clusters .* the 4 different centres"):
-            make(centers, counts, 5, 0)
-        with pytest.raises(InputError, match=r"0 different .* more centres a client \(now 2\)"):
-            make(centers, np.zeros_like(counts), 1, 0)
+    centroids, counts = metrics["centroids"][:2], metrics["counts"][:2]
+    for make in (*METHODS.values(), lambda *asked: lloyd_starts(*asked[:3], starts=2)):
+        with pytest.raises(InputError, match=r"5 clusters .* the 4 different centroids"):
+            make(centroids, counts, 5, 0)
+        with pytest.raises(InputError, match=r"0 different .* more centroids per client \(now 2\)"):
+            make(centroids, np.zeros_like(counts), 1, 0)
     with pytest.raises(InputError, match="`starts` must be positive"):
-        proposals(centers, counts, 2, 0)
+        lloyd_starts(centroids, counts, 2, 0)
 
 
-@pytest.mark.parametrize("field", ["n_centers", "n_iterations", "restarts"])
+@pytest.mark.parametrize("field", ["n_centroids", "n_iterations", "restarts"])
 def test_numbers_must_be_positive(field):
-    numbers = {"n_centers": 2, field: 0}
+    numbers = {"n_centroids": 2, field: 0}
     with pytest.raises(InputError, match=f"`{field}` must be positive. Received: 0"):
-        ClientCenters(4, DECEmbedding(TINY), **numbers)
+        ClientCentroids(4, DECEmbedding(TINY), **numbers)
 
 
 def test_it_can_be_sent_as_text():
-    alg = ClientCenters(4, DECEmbedding(TINY), 7, restarts=2)
+    alg = ClientCentroids(4, DECEmbedding(TINY), 7, restarts=2)
     assert from_dict(to_dict(alg)) == alg
 
 
 def test_eager_and_compiled_agree():
-    """The learner itself, as an engine may trace it."""
+    """A backend may trace the learner itself."""
     x = tf.constant(two_clusters_each()[0])
-    alg = ClientCenters(2, DECEmbedding(dataclasses.replace(TINY, dims=(2,))), 3)
-    state = alg.state([np.eye(2, dtype=np.float32), np.zeros(2, np.float32)])
+    alg = ClientCentroids(2, identity_embedding(2), 3)
+    state = alg.initial_state(identity_weights(2))
     (data,) = clients_of([x])
-    eager = screened(alg.make_learner().update(state, data, tf.constant(5)))
+    eager = validate(alg.make_learner().update(state, data, tf.constant(5)))
     learner = alg.make_learner()
-    graph = tf.function(lambda: screened(learner.update(state, data, tf.constant(5))))()
+    graph = tf.function(lambda: validate(learner.update(state, data, tf.constant(5))))()
     assert eager.is_finite and graph.is_finite
     for a, b in zip(tf.nest.flatten(eager), tf.nest.flatten(graph), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12)

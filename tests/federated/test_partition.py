@@ -1,4 +1,4 @@
-"""Every row in at most one place, sizes and classes as promised, the same for the same seed."""
+"""Every sample at one client at most, sizes and classes as promised, the same for the same seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from federated.data.partition import (
     KINDS,
-    MIN_ROWS,
+    MIN_SAMPLES,
     Partition,
     by_group,
     dirichlet,
@@ -32,34 +32,34 @@ TEN_CLASSES = np.random.default_rng(0).permutation(np.arange(5_000) % 10)
 
 
 def same(first: Partition, second: Partition) -> bool:
-    return first.names == second.names and all(map(np.array_equal, first.rows, second.rows))
+    return first.names == second.names and all(map(np.array_equal, first.indices, second.indices))
 
 
-def check(partition: Partition, n_rows: int, n_clients: int) -> None:
-    """Every row with exactly one of so many clients."""
-    assert partition.n_clients == len(partition.names) == len(partition.rows) == n_clients
-    np.testing.assert_array_equal(np.sort(np.concatenate(partition.rows)), np.arange(n_rows))
-    assert partition.sizes.sum() == n_rows and partition.sizes.min() > 0
-    assert all((np.diff(rows) > 0).all() and rows.dtype == np.int64 for rows in partition.rows)
+def check(partition: Partition, n_samples: int, n_clients: int) -> None:
+    """Asserts that every sample belongs to exactly one of so many clients."""
+    assert partition.n_clients == len(partition.names) == len(partition.indices) == n_clients
+    np.testing.assert_array_equal(np.sort(np.concatenate(partition.indices)), np.arange(n_samples))
+    assert partition.sizes.sum() == n_samples and partition.sizes.min() > 0
+    assert all((np.diff(own) > 0).all() and own.dtype == np.int64 for own in partition.indices)
 
 
 def partitions(y: Any, n: int, seed: int) -> dict[str, Partition]:
-    """One of each kind that has a number of clients."""
+    """Returns one of each kind that has a number of clients."""
     return {
         "iid": iid(len(y), n, seed),
-        "dirichlet": dirichlet(y, n, 5.0, seed, min_rows=1),
+        "dirichlet": dirichlet(y, n, 5.0, seed, min_samples=1),
         "shards": shards(y, n, 2, seed),
-        "quantity": quantity_skew(len(y), n, 5.0, seed, min_rows=1),
+        "quantity": quantity_skew(len(y), n, 5.0, seed, min_samples=1),
         "one_class": one_class(y, n, seed),
     }
 
 
 @given(labelings, seeds, st.data())
 @settings(deadline=None, max_examples=50)
-def test_every_row_has_one_client_and_the_seed_says_which(
+def test_every_sample_has_one_client_and_the_seed_says_which(
     y: list[int], seed: int, data: st.DataObject
 ) -> None:
-    y = y * 32  # enough rows for any number of clients
+    y = y * 32  # enough samples for any number of clients
     n = data.draw(st.integers(len(set(y)), 8))
     made = partitions(y, n, seed)
     for kind, partition in made.items():
@@ -78,10 +78,10 @@ def test_another_seed_is_another_partition(kind: str) -> None:
 
 
 @given(st.integers(1, 50), seeds, st.data())
-def test_iid_sizes_differ_by_at_most_one(n_rows: int, seed: int, data: st.DataObject) -> None:
-    n = data.draw(st.integers(1, n_rows))
-    partition = iid(n_rows, n, seed)
-    check(partition, n_rows, n)
+def test_iid_sizes_differ_by_at_most_one(n_samples: int, seed: int, data: st.DataObject) -> None:
+    n = data.draw(st.integers(1, n_samples))
+    partition = iid(n_samples, n, seed)
+    check(partition, n_samples, n)
     assert np.ptp(partition.sizes) <= 1
 
 
@@ -93,7 +93,7 @@ def test_shards_have_one_size_and_few_classes(y: list[int], seed: int, data: st.
     check(partition, len(y), n)
     size = len(y) // (n * k)
     assert partition.sizes.min() >= k * size and partition.sizes.max() <= k * (size + 1)
-    # Each change of class in the sorted rows cuts one shard in two.
+    # Each change of class in the sorted samples cuts one shard in two.
     assert np.count_nonzero(partition.counts(y)) <= n * k + len(set(y)) - 1
 
 
@@ -123,21 +123,21 @@ def test_natural_clients_are_the_groups(groups: list[int]) -> None:
     partition = by_group(groups, prefix="writer")
     check(partition, len(groups), len(set(groups)))
     assert partition.names == tuple(f"writer {g}" for g in sorted(set(groups)))
-    for group, rows in zip(sorted(set(groups)), partition.rows, strict=True):
-        assert set(np.array(groups)[rows]) == {group}
-        assert len(rows) == groups.count(group)
+    for group, own in zip(sorted(set(groups)), partition.indices, strict=True):
+        assert set(np.array(groups)[own]) == {group}
+        assert len(own) == groups.count(group)
 
 
 @given(labelings, seeds, st.data())
-def test_some_groups_leave_the_rows_of_others_out(
+def test_some_groups_leave_the_samples_of_others_out(
     groups: list[int], seed: int, data: st.DataObject
 ) -> None:
     every = by_group(groups)
     n = data.draw(st.integers(1, every.n_clients))
     some = by_group(groups, n, seed)
     assert some.n_clients == n and same(some, by_group(groups, n, seed))
-    for name, rows in zip(some.names, some.rows, strict=True):
-        np.testing.assert_array_equal(rows, every.rows[every.names.index(name)])
+    for name, own in zip(some.names, some.indices, strict=True):
+        np.testing.assert_array_equal(own, every.indices[every.names.index(name)])
     assert list(some.names) == sorted(some.names, key=every.names.index)
 
 
@@ -150,8 +150,8 @@ def test_the_seed_chooses_the_groups() -> None:
 
 
 def largest_shares(alpha: float, seed: int = 0) -> float:
-    """Mean over clients of the share of the class they have most of."""
-    counts = dirichlet(TEN_CLASSES, 10, alpha, seed, min_rows=1).counts(TEN_CLASSES)
+    """Returns the mean over clients of the share of the class they have most of."""
+    counts = dirichlet(TEN_CLASSES, 10, alpha, seed, min_samples=1).counts(TEN_CLASSES)
     return float((counts.max(axis=1) / counts.sum(axis=1)).mean())
 
 
@@ -168,7 +168,7 @@ def test_dirichlet_shares_have_the_mean_and_variance_of_the_distribution() -> No
     # Of one class over K clients: mean 1/K, variance (K-1) / (K^2 (K alpha + 1)).
     K, alpha, n = 4, 0.5, 10_000
     shares = np.array(
-        [dirichlet(np.zeros(n), K, alpha, s, min_rows=1).sizes / n for s in range(300)]
+        [dirichlet(np.zeros(n), K, alpha, s, min_samples=1).sizes / n for s in range(300)]
     )
     assert np.allclose(shares.mean(axis=0), 1 / K, atol=0.05)
     assert shares.var() == pytest.approx((K - 1) / (K**2 * (K * alpha + 1)), rel=0.1)
@@ -176,23 +176,23 @@ def test_dirichlet_shares_have_the_mean_and_variance_of_the_distribution() -> No
 
 @given(st.floats(0.05, 100), st.integers(1, 20), seeds)
 @settings(deadline=None, max_examples=30)
-def test_every_client_has_the_fewest_rows(alpha: float, min_rows: int, seed: int) -> None:
+def test_every_client_has_the_fewest_samples(alpha: float, min_samples: int, seed: int) -> None:
     for partition in (
-        dirichlet(TEN_CLASSES, 4, alpha, seed, min_rows),
-        quantity_skew(len(TEN_CLASSES), 4, max(alpha, 0.5), seed, min_rows),
+        dirichlet(TEN_CLASSES, 4, alpha, seed, min_samples),
+        quantity_skew(len(TEN_CLASSES), 4, max(alpha, 0.5), seed, min_samples),
     ):
         check(partition, len(TEN_CLASSES), 4)
-        assert partition.sizes.min() >= min_rows
+        assert partition.sizes.min() >= min_samples
 
 
 @pytest.mark.parametrize("alpha", [1e-300, 1e-3, 1e300])
 def test_any_positive_alpha_can_be_drawn(alpha: float) -> None:
-    check(dirichlet(TEN_CLASSES, 2, alpha, 0, min_rows=1), len(TEN_CLASSES), 2)
+    check(dirichlet(TEN_CLASSES, 2, alpha, 0, min_samples=1), len(TEN_CLASSES), 2)
 
 
 def test_draws_that_cannot_do_end() -> None:
     with pytest.raises(InputError, match=r"alpha=0.001 none of 1000 draws .* Raise alpha"):
-        quantity_skew(1_000, 20, 0.001, seed=0, min_rows=40)
+        quantity_skew(1_000, 20, 0.001, seed=0, min_samples=40)
 
 
 # By name.
@@ -209,7 +209,13 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 
 def make(kind: str, **changes: Any) -> Partition:
-    usual = {"n_rows": 5_000, "y": TEN_CLASSES, "groups": TEN_CLASSES, "n_clients": 10, "seed": 3}
+    usual = {
+        "n_samples": 5_000,
+        "y": TEN_CLASSES,
+        "groups": TEN_CLASSES,
+        "n_clients": 10,
+        "seed": 3,
+    }
     return make_partition(kind, **{**usual, **ARGUMENTS[kind], **changes})
 
 
@@ -217,8 +223,8 @@ def test_by_name_is_by_function() -> None:
     y = TEN_CLASSES
     assert ARGUMENTS.keys() == KINDS.keys()
     assert same(make("iid"), iid(5_000, 10, 3))
-    assert same(make("dirichlet"), dirichlet(y, 10, 0.5, 3, MIN_ROWS))
-    assert same(make("dirichlet", min_rows=50), dirichlet(y, 10, 0.5, 3, 50))
+    assert same(make("dirichlet"), dirichlet(y, 10, 0.5, 3, MIN_SAMPLES))
+    assert same(make("dirichlet", min_samples=50), dirichlet(y, 10, 0.5, 3, 50))
     assert same(make("shards"), shards(y, 10, 2, 3))
     assert same(make("quantity"), quantity_skew(5_000, 10, 0.5, 3))
     assert same(make("one_class"), one_class(y, 10, 3))
@@ -231,23 +237,23 @@ def test_by_name_is_by_function() -> None:
     [
         ("iid", {"alpha": 0.5}, "'iid' takes no `alpha`. Received: 0.5"),
         ("natural", {"per_client": 2}, "'natural' takes no `per_client`"),
-        ("dirichlet", {"y": None}, "'dirichlet' needs `y`: labels; .* take 'iid'"),
+        ("dirichlet", {"y": None}, "'dirichlet' needs `y`: labels; .* use 'iid'"),
         ("shards", {"per_client": None}, "'shards' needs `per_client`"),
         ("quantity", {"alpha": None}, "'quantity' needs `alpha`"),
         ("natural", {"groups": None}, "'natural' needs `groups`"),
         ("iid", {"n_clients": None}, "'iid' needs `n_clients`"),
-        ("iid", {"y": np.arange(3)}, r"`y` needs a value for each of the 5000 rows.*\(3,\)"),
-        ("iid", {"n_clients": 5_001}, "n_clients must be at most 5000, .* so many rows"),
+        ("iid", {"y": np.arange(3)}, r"`y` needs a value for each of the 5000 samples.*\(3,\)"),
+        ("iid", {"n_clients": 5_001}, "n_clients must be at most 5000, the number of samples"),
         ("iid", {"n_clients": 0}, "at least 1 are needed. Received: n_clients=0"),
         ("iid", {"n_clients": 2.5}, "Received: n_clients=2.5"),
         ("iid", {"seed": -1}, "`seed` must be a whole number from 0. Received: -1"),
         ("shards", {"per_client": 501}, "n_clients x per_client must be at most 5000"),
-        ("dirichlet", {"min_rows": 501}, "n_clients x min_rows must be at most 5000"),
-        ("dirichlet", {"min_rows": 0}, "at least 1 .* min_rows=0"),
+        ("dirichlet", {"min_samples": 501}, "n_clients x min_samples must be at most 5000"),
+        ("dirichlet", {"min_samples": 0}, "at least 1 .* min_samples=0"),
         ("dirichlet", {"alpha": 0.0}, "`alpha` must be positive and finite. Received: alpha=0"),
         ("quantity", {"alpha": float("nan")}, "alpha=nan"),
         ("one_class", {"n_clients": 9}, "at least 10 clients. Received: 9"),
-        ("natural", {"n_clients": 11}, "n_clients must be at most 10, .* so many groups"),
+        ("natural", {"n_clients": 11}, "n_clients must be at most 10, the number of groups"),
     ],
 )
 def test_mistakes(kind: str, changes: dict[str, Any], message: str) -> None:
@@ -259,13 +265,13 @@ def test_an_unknown_name_gets_the_nearest() -> None:
     with pytest.raises(
         InputError, match=r"Unknown partition 'dirichlett'. Did you mean 'dirichlet'"
     ):
-        make_partition("dirichlett", n_rows=3)
+        make_partition("dirichlett", n_samples=3)
 
 
 # The partition itself.
 
 
-def rows(*numbers: int) -> np.ndarray:
+def indices(*numbers: int) -> np.ndarray:
     return np.array(numbers, np.int64)
 
 
@@ -273,14 +279,14 @@ def rows(*numbers: int) -> np.ndarray:
     ("names", "parts", "message"),
     [
         ((), (), "at least one client"),
-        (("a", "a"), (rows(0), rows(1)), "1 different names for the rows of 2 clients"),
-        (("a",), (rows(0), rows(1)), "1 different names for the rows of 2 clients"),
-        (("a", "b"), (rows(0), rows()), "one or more int64.* for 'b'"),
+        (("a", "a"), (indices(0), indices(1)), "1 different names for 2 clients"),
+        (("a",), (indices(0), indices(1)), "1 different names for 2 clients"),
+        (("a", "b"), (indices(0), indices()), "one or more int64.* for 'b'"),
         (("a",), (np.array([0.0]),), "int64 row numbers"),
-        (("a",), (rows(1, 0),), "ascending"),
-        (("a",), (rows(1, 1),), "ascending"),
-        (("a",), (rows(-1, 0),), "ascending"),
-        (("a", "b"), (rows(0, 2), rows(2, 3)), "at most one client. Received row 2 2 times"),
+        (("a",), (indices(1, 0),), "ascending"),
+        (("a",), (indices(1, 1),), "ascending"),
+        (("a",), (indices(-1, 0),), "ascending"),
+        (("a", "b"), (indices(0, 2), indices(2, 3)), "at most one client. Received row 2 2 times"),
     ],
 )
 def test_a_partition_is_checked(
@@ -291,7 +297,7 @@ def test_a_partition_is_checked(
 
 
 def test_counts_by_hand() -> None:
-    partition = Partition(("a", "b"), (rows(0, 2), rows(4)))
+    partition = Partition(("a", "b"), (indices(0, 2), indices(4)))
     y = ["cat", "dog", "dog", "owl", "dog"]
     assert partition.counts(y).tolist() == [[1, 1, 0], [0, 1, 0]]
     assert partition.sizes.tolist() == [2, 1]
@@ -299,9 +305,9 @@ def test_counts_by_hand() -> None:
         partition.counts(y[:4])
 
 
-def test_rows_cannot_be_changed() -> None:
+def test_indices_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="read-only"):
-        iid(4, 2, 0).rows[0][0] = 3
+        iid(4, 2, 0).indices[0][0] = 3
 
 
 def test_the_writers_of_mnist() -> None:
@@ -309,10 +315,10 @@ def test_the_writers_of_mnist() -> None:
         groups, y = load_groups("mnist", "train"), load_data("mnist", "train").y
     except InputError as error:
         pytest.skip(str(error))
-    partition = make_partition("natural", n_rows=60_000, groups=groups, prefix="writer")
+    partition = make_partition("natural", n_samples=60_000, groups=groups, prefix="writer")
     check(partition, 60_000, 539)
     assert partition.counts(y).sum(axis=0).tolist() == np.bincount(y).tolist()
-    some = make_partition("natural", n_rows=60_000, groups=groups, n_clients=20)
+    some = make_partition("natural", n_samples=60_000, groups=groups, n_clients=20)
     assert some.n_clients == 20 and some.sizes.sum() < 60_000
 
 

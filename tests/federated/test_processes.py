@@ -1,4 +1,4 @@
-"""Nothing an engine starts outlives the run; with real processes, and one that is a run."""
+"""No process of a backend outlives the run: with real processes, and one that is a run."""
 
 import contextlib
 import os
@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from federated.backends.processes import MARK, end_processes, backend_processes, marked_processes
+from federated.backends.processes import MARK, backend_processes, end_processes, marked_processes
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 # A child that starts a grandchild in a session of its own, and ends at once: it has no parent.
 ORPHAN = f"import subprocess, sys; subprocess.Popen({SLEEP!r}, start_new_session=True)"
-# A run: an engine with a worker, then whatever the test says.
+# A run: a backend with a worker, then whatever the test says.
 RUN = """
 import signal, subprocess, sys, time
 from pathlib import Path
@@ -50,7 +50,7 @@ def guardians(mark):
 
 def start_run(scratch, then="time.sleep(600)"):
     scratch.mkdir()
-    (scratch / "rows").write_text("1")
+    (scratch / "samples").write_text("1")
     code = RUN.format(sleep=SLEEP, orphan=ORPHAN, then=then)
     command = [sys.executable, "-c", code, str(scratch)]
     run = subprocess.Popen(
@@ -147,7 +147,7 @@ def test_a_killed_guardian_is_not_needed_at_a_normal_end(tmp_path):
 
 
 def test_the_guardian_starts_fast_and_loads_nothing():
-    from federated import processes
+    from federated.backends import processes
 
     code = (
         f"import runpy, sys; sys.argv = ['x']\nrunpy.run_path({processes.__file__!r})\n"

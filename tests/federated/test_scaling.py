@@ -1,5 +1,7 @@
-"""Scaling found by clients together is that of the pooled rows."""
+"""Clients scale by sums over all of them, as scikit-learn scales the pooled samples."""
 
+import contextlib
+import dataclasses
 import os
 
 import numpy as np
@@ -9,16 +11,29 @@ from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
-from federated.algorithms.standardization import Moments, Standardizer, rms_factor, standardizer
-from federated.backends.local import LocalCarrier
+from federated.algorithms.moments import Moments
+from federated.backends.local import LocalBackend
 from federated.core import sums as parts
-from federated.core.sampling import Plan
+from federated.core.local_training import LocalWork
+from federated.core.rounds import Federation, RoundCheckpoint, run_phases
+from federated.core.sampling import ClientSampler
+from federated.core.scaling import Scaling
 from federated.data.client_store import ClientStore
-from tests.federated.helpers import clients_of
+from federated.phases.dec import FederatedDECConfig, clustering_phases, pretraining_phases
+from federated.phases.scaling import scaling_phases
+from tests.federated.helpers import (
+    MemoryClients,
+    StopRun,
+    assert_same_artifacts,
+    run_locally,
+    stop_after,
+)
+from tests.tfcluster.helpers import blobs
 from tfcluster import load_data
-from tfcluster.config import from_dict, to_dict
+from tfcluster.config import LayerWise, dec_config, from_dict, to_dict
 from tfcluster.data.loading import load_groups
 from tfcluster.errors import InputError
+from tfcluster.scaling import Standardizer
 
 FOLDER = os.environ.get("TFCLUSTER_DATA")
 real = pytest.mark.skipif(not FOLDER, reason="TFCLUSTER_DATA names no folder of data sets")
@@ -36,37 +51,43 @@ def table(n: int = 200, seed: int = 0) -> np.ndarray:
     return x.astype(np.float32)
 
 
-def central(x: np.ndarray) -> np.ndarray:
+def centralized(x: np.ndarray) -> np.ndarray:
     filled = SimpleImputer(keep_empty_features=True).fit_transform(x.astype(np.float64))
     return StandardScaler().fit_transform(filled).astype(np.float32)
 
 
-def on(clients: list[np.ndarray]) -> tuple:
-    participants = Plan(len(clients)).round(0, everyone=True)
-    return LocalCarrier(clients_of(clients)), participants, clients[0].shape[1]
+def find_scaling(clients: list[np.ndarray], **options) -> Scaling:
+    phases = scaling_phases(clients[0].shape[1], **{"standardize": False, **options})
+    return Scaling.from_artifacts(run_locally(phases, MemoryClients(clients)).artifacts)
+
+
+def find_standardizer(clients: list[np.ndarray]) -> Standardizer:
+    found = find_scaling(clients, standardize=True)
+    assert found.factor == 1.0
+    return found.standardizer
 
 
 def assert_scales_as_pooled(x: np.ndarray, clients: list[np.ndarray], expected: np.ndarray):
-    found = standardizer(*on(clients))(x)
+    found = find_standardizer(clients)(x)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("ends", [[], [7, 50, 50, 51], range(1, 200)])
-def test_equal_to_scikit_learn_on_the_pooled_rows(ends):
+def test_equal_to_scikit_learn_on_the_pooled_samples(ends):
     x = table()
-    assert_scales_as_pooled(x, np.split(x, list(ends)), central(x))
+    assert_scales_as_pooled(x, np.split(x, list(ends)), centralized(x))
 
 
-def test_rows_are_summed_in_parts(monkeypatch):
+def test_samples_are_summed_in_parts(monkeypatch):
     monkeypatch.setattr(parts, "_PART_NUMBERS", 7 * 6)
-    test_equal_to_scikit_learn_on_the_pooled_rows([50])
+    test_equal_to_scikit_learn_on_the_pooled_samples([50])
 
 
 def test_by_hand():
-    # A column with 1, 3 and a missing value: mean 2, deviations -1, 1 and 0 over three rows.
+    # A column with 1, 3 and a missing value: mean 2, deviations -1, 1 and 0 over three samples.
     x = np.array([[1, np.nan, 7], [3, np.nan, 7], [np.nan, np.nan, 7]], np.float32)
-    found = standardizer(*on([x[:1], x[1:]]))
+    found = find_standardizer([x[:1], x[1:]])
     np.testing.assert_allclose(found.mean, [2, 0, 7])
     np.testing.assert_allclose(found.sd, [np.sqrt(2 / 3), 1, 1])
     expected = np.array([[-1, 0, 0], [1, 0, 0], [0, 0, 0]]) * np.sqrt(1.5)
@@ -83,23 +104,25 @@ tables = st.integers(1, 12).flatmap(
 
 
 @pytest.fixture(scope="module")
-def at_five():
-    """Clients that get other rows for every example, so that the rounds are compiled once."""
-    clients: list = [None] * 5
-    carrier, participants = LocalCarrier(clients), Plan(5).round(0, everyone=True)
+def by_one_backend():
+    """Finds standardizers by one backend, so that the rounds are compiled once."""
+    clients = MemoryClients([])
+    backend, phases = LocalBackend(clients), scaling_phases(2, standardize=True)
 
-    def found(*rows: np.ndarray) -> Standardizer:
-        clients[: len(rows)] = clients_of(rows)
-        return standardizer(carrier, participants[: len(rows)], 2)
+    def found(*samples: np.ndarray) -> Standardizer:
+        clients.give(samples)
+        federation = Federation(backend, ClientSampler(len(samples)), list("abcd"))
+        return Scaling.from_artifacts(run_phases(phases, federation).artifacts).standardizer
 
-    return found
+    yield found
+    backend.close()
 
 
 @settings(max_examples=60, deadline=None)
 @given(drawn=tables)
-def test_any_split_scales_as_the_pooled_rows(at_five, drawn):
+def test_any_split_scales_as_the_pooled_samples(by_one_backend, drawn):
     x, owners = np.array(drawn[0], np.float32), np.array(drawn[1])
-    pooled, split = at_five(x), at_five(*(x[owners == i] for i in range(4)))
+    pooled, split = by_one_backend(x), by_one_backend(*(x[owners == i] for i in range(4)))
     scale = np.max(np.nan_to_num(np.abs(x)), axis=0, initial=1.0)
     np.testing.assert_allclose(split.mean, pooled.mean, atol=1e-12 * scale.max())
     # where all that differs in a column is rounding, its spread is that of rounding
@@ -107,36 +130,47 @@ def test_any_split_scales_as_the_pooled_rows(at_five, drawn):
     np.testing.assert_allclose(split.sd[steady], pooled.sd[steady], rtol=1e-6)
 
 
-def test_rms_is_the_scale_of_a_central_fit():
+def test_rms_is_the_scale_of_a_centralized_fit():
     rng = np.random.default_rng(0)
     x = rng.uniform(size=(100, 7)).astype(np.float32)
-    found = rms_factor(*on(np.split(x, [3, 60])))
-    assert found == pytest.approx(1 / np.sqrt(np.mean(np.square(x, dtype=np.float64))), rel=1e-12)
-    assert np.mean(np.square(found * x)) == pytest.approx(1, rel=1e-6)
+    found = find_scaling(np.split(x, [3, 60]), scaling="rms")
+    assert found.standardizer is None
+    expected = 1 / np.sqrt(np.mean(np.square(x, dtype=np.float64)))
+    assert found.factor == pytest.approx(expected, rel=1e-12)
+    assert np.mean(np.square(found.factor * x)) == pytest.approx(1, rel=1e-6)
     with pytest.raises(InputError, match="values other than 0"):
-        rms_factor(*on([np.zeros((2, 2), np.float32)]))
+        find_scaling([np.zeros((2, 2), np.float32)], scaling="rms")
+
+
+def test_rms_is_found_among_standardized_samples():
+    x = table()
+    clients = MemoryClients(np.split(x, [20, 90]))
+    artifacts = run_locally(scaling_phases(6, standardize=True, scaling="rms"), clients).artifacts
+    rms = np.sqrt(np.mean(np.square(centralized(x), dtype=np.float64)))
+    assert float(artifacts["scale"]) == pytest.approx(1 / rms, rel=1e-6)
 
 
 def test_mistakes():
     x = table()
     wrong = [x[:50], x[50:], np.full((1, 6), np.inf, np.float32)]
-    with pytest.raises(InputError, match="infinite ones of client 2"):
-        standardizer(*on(wrong))
-    with pytest.raises(InputError, match="at least one row"):
-        standardizer(*on([x[:0]]))
+    for options in ({"standardize": True}, {"scaling": "rms"}):
+        with pytest.raises(InputError, match="infinite values of client 2"):
+            find_scaling(wrong, **options)
+    with pytest.raises(InputError, match="at least one sample"):
+        find_standardizer([x[:0]])
 
 
-def test_an_engine_can_send_it_as_text():
+def test_a_backend_can_send_it_as_text():
     assert from_dict(to_dict(Moments(3))) == Moments(3)
 
 
-def test_clients_change_their_own_files(tmp_path):
+def test_clients_scale_their_own_files(tmp_path):
     x = table()
     store = ClientStore.write(tmp_path, [(part, None) for part in np.split(x, [20, 90])])
-    carrier, everyone = LocalCarrier(store), Plan(3).round(0, everyone=True)
-    store.change(standardizer(carrier, everyone, store.n_features))
-    changed = np.concatenate([store.rows(i)[0] for i in range(3)])
-    np.testing.assert_allclose(changed, central(x), rtol=1e-6, atol=1e-6)
+    phases = scaling_phases(store.n_features, standardize=True)
+    store.scale(Scaling.from_artifacts(run_locally(phases, store).artifacts))
+    scaled = np.concatenate([store.samples(i)[0] for i in range(3)])
+    np.testing.assert_allclose(scaled, centralized(x), rtol=1e-6, atol=1e-6)
 
 
 @real
@@ -148,5 +182,139 @@ def test_real_tables_by_their_natural_clients(name):
 
 
 def test_a_missing_value_is_zero_afterwards():
-    scaling = Standardizer(np.array([1.0]), np.array([2.0]))
-    np.testing.assert_array_equal(scaling(np.array([[np.nan], [5.0]], np.float32)), [[0], [2]])
+    standardizer = Standardizer(np.array([1.0]), np.array([2.0]))
+    found = standardizer(np.array([[np.nan], [5.0]], np.float32))
+    np.testing.assert_array_equal(found, [[0], [2]])
+
+
+# Whole runs.
+
+
+def paper(scaling, *, standardize=False):
+    """Returns a moment of the paper's protocol for DEC."""
+    protocol = dec_config("paper")
+    assert isinstance(protocol.pretraining, LayerWise)
+    pretraining = dataclasses.replace(protocol.pretraining, steps_per_layer=3, finetune_steps=6)
+    model = dataclasses.replace(
+        protocol, dims=(8, 3), scaling=scaling, pretraining=pretraining, kmeans_restarts=2
+    )
+    config = FederatedDECConfig(
+        model=model,
+        standardize=standardize,
+        pretrain_rounds=4,
+        pretraining=LocalWork(steps=2, batch_size=16),
+        lloyd_rounds=2,
+        rounds=3,
+        clustering=LocalWork(steps=2, batch_size=16),
+    )
+    return [
+        *pretraining_phases(6, config, seed=5),
+        *clustering_phases(6, 3, config, seed=5),
+    ]
+
+
+X = blobs(90)[0].astype(np.float32)
+GIVEN = [X[:10], X[10:40], X[40:]]
+
+
+class AnyStore:
+    """Stands for the store that is used now, so that one backend serves all runs."""
+
+    def __init__(self):
+        self.now = None
+
+    def __getitem__(self, client):
+        return self.now[client]
+
+    def scale(self, scaling):
+        self.now.scale(scaling)
+
+
+class Watched(LocalBackend):
+    """Notes the samples that clients had in every round."""
+
+    def __init__(self):
+        self.stores, self.seen = AnyStore(), []
+        super().__init__(self.stores)
+
+    def run_round(self, algorithm, state, participants):
+        self.seen.append([self.stores[i].x.numpy() for i in range(len(GIVEN))])
+        return super().run_round(algorithm, state, participants)
+
+
+@pytest.fixture(scope="module")
+def backend():
+    """One for all runs, so that each algorithm is compiled once."""
+    with contextlib.closing(Watched()) as made:
+        yield made
+
+
+@pytest.fixture
+def run(tmp_path, backend):
+    """Runs phases on a new store; returns the position and what clients had in each round."""
+
+    def on_new_store(phases, **options):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        backend.stores.now = ClientStore.write(folder, [(x, None) for x in GIVEN])
+        backend.seen = []
+        federation = Federation(backend, ClientSampler(3, seed=2), list("abc"))
+        return run_phases(phases, federation, **options), backend.seen
+
+    return on_new_store
+
+
+@pytest.mark.parametrize("scaling", [1.0, 5.1, "rms"])
+@pytest.mark.parametrize("standardize", [False, True])
+def test_clients_train_on_what_the_artifacts_say(run, scaling, standardize):
+    end, seen = run(paper(scaling, standardize=standardize))
+    scale = end.artifacts["scale"]
+    if scaling != "rms":
+        assert scale == scaling
+    elif not standardize:
+        pooled = np.concatenate(GIVEN).astype(np.float64)
+        assert scale == pytest.approx(1 / np.sqrt(np.mean(np.square(pooled))), rel=1e-12)
+    assert ("standardizer/mean" in end.artifacts) == standardize
+    used = GIVEN
+    if standardize:
+        mean, sd = (end.artifacts[f"standardizer/{name}"] for name in ("mean", "sd"))
+        used = [((x - mean) / sd).astype(np.float32) for x in used]
+    used = [x * np.float32(scale) for x in used]
+    assert len(seen) == len(end.history)
+    for record, samples in zip(end.history, seen, strict=True):
+        if record.phase not in ("standardization", "scaling"):
+            for a, b in zip(samples, used, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+def test_scaling_cannot_be_forgotten(run):
+    """Through the phases, another factor gives other weights, as in the estimators."""
+    ends = {scaling: run(paper(scaling))[0].artifacts for scaling in (1.0, 5.1, "rms")}
+    scales = [float(artifacts["scale"]) for artifacts in ends.values()]
+    assert scales[:2] == [1.0, 5.1]
+    assert len(set(scales)) == 3
+    for name in ("encoder/0", "decoder/0", "clusters"):
+        weights = {artifacts[name].tobytes() for artifacts in ends.values()}
+        assert len(weights) == 3, name
+
+
+@pytest.mark.parametrize(("scaling", "standardize"), [(5.1, False), ("rms", True)])
+def test_a_run_stopped_after_any_round_resumes_to_the_same_bits(
+    tmp_path_factory, run, scaling, standardize
+):
+    """Also within the phases that find the scaling: samples are scaled again from the start."""
+    phases = paper(scaling, standardize=standardize)
+    whole, seen = run(phases)
+    names = list(dict.fromkeys(record.phase for record in whole.history))
+    found = ["standardization", "scaling"] if standardize else []
+    assert names == [*found, "layer 1", "layer 2", "finetune", "centroids", "cluster"]
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for n_rounds in range(1, len(whole.history) + 1):
+        checkpoint = RoundCheckpoint(folder / f"{n_rounds}.npz", {})
+        with pytest.raises(StopRun):
+            run(phases, checkpoint=checkpoint, callbacks=[stop_after(n_rounds)])
+        resumed, again = run(phases, checkpoint=checkpoint)
+        assert_same_artifacts(resumed.artifacts, whole.artifacts)
+        assert len(resumed.history) == len(whole.history)
+        for samples, expected in zip(again, seen[n_rounds:], strict=True):
+            for a, b in zip(samples, expected, strict=True):
+                np.testing.assert_array_equal(a, b)
