@@ -113,7 +113,9 @@ def standardizer_from(mean: np.ndarray, around_mean: MomentSums) -> Standardizer
       InputError: If there are no samples.
     """
     if not around_mean.n_samples:
-        raise InputError("Scaling needs at least one sample. Received none. Check the clients' data.")
+        raise InputError(
+            "Scaling needs at least one sample. Received none. Check the clients' data."
+        )
     counts = np.maximum(around_mean.counts, 1)
     # subtracts what rounding left in the mean
     squares = np.asarray(around_mean.squares) - np.asarray(around_mean.sums) ** 2 / counts

@@ -61,6 +61,7 @@ def federate_clustergan(
         console.print("Scoring and drawing ...")
         scores = _scores(model, run)
         _draw(model, run)
+        run.show_profile(model)
         run.write_result(model, scores)
         console.print(
             "ClusterGAN: the nearest centroid among the codes. Both of its decoders are scored "

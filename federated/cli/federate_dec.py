@@ -54,6 +54,7 @@ def federate_dec(
         X = model.standardized(dataset.pooled()[0])
         scores = _scores(model, run, X)
         _draw(model, run, X)
+        run.show_profile(model)
         run.write_result(model, scores, **_selection(model))
         console.print(
             "Scores of AE and DEC are exact, from sums over clients. The silhouette, and k-means, "

@@ -29,7 +29,7 @@ from tfcluster.cli.run import (
     with_threads,
 )
 from tfcluster.cli.run_folder import RunFolder, label_table
-from tfcluster.cli.tables import print_partition, print_scores
+from tfcluster.cli.tables import print_partition, print_profile, print_scores
 from tfcluster.dec.self_training import fit_kmeans
 from tfcluster.errors import unknown_name
 from tfcluster.files import atomic_write
@@ -118,6 +118,12 @@ class FederatedRun:
             path = self.path / "clients" / name.replace("/", "_") / "labels.csv"
             with atomic_write(path) as stream:
                 stream.write(label_table(rows).encode())
+
+    def show_profile(self, model: Any) -> None:
+        """Prints, writes and draws the mean and spread of each cluster's features."""
+        print_profile(self.console, model.profile_)
+        self.folder.write_text("profile.csv", model.profile_.to_csv())
+        plots.profile(self.path / "profile.png", model.profile_, self.dataset.picture)
 
     def pooled_scores(self, model: Any, X: np.ndarray, restarts: int) -> tuple[Any, Any]:
         """Returns k-means of the pooled samples, and the silhouette of the model's labels.

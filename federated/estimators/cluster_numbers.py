@@ -12,6 +12,7 @@ from federated.algorithms.stability import StartAgreement, stability
 from federated.core.scaling import Scaling
 from federated.estimators.fit import Fit
 from tfcluster.profile import ClusterProfile
+from tfcluster.scaling import Standardizer
 
 
 def measure_stability(
@@ -39,13 +40,17 @@ def measure_stability(
 def profile_of(fit: Fit, evaluation: Evaluation, scaling: Scaling) -> ClusterProfile:
     """Returns each cluster's features in the original units, from the sums of an evaluation."""
     assert evaluation.distances is not None
-    factor = scaling.factor
+    factor, units = scaling.factor, fit.dataset.units
+    if scaling.standardizer is not None:
+        inner = scaling.standardizer
+        outer = units or Standardizer(np.zeros_like(inner.mean), np.ones_like(inner.sd))
+        units = Standardizer(inner.mean * outer.sd + outer.mean, inner.sd * outer.sd)
     return ClusterProfile.from_sums(
         evaluation.sums.counts,
         evaluation.sums.sums / factor,
         evaluation.distances.squares / factor**2,
-        feature_names=fit.dataset.feature_names or None,
-        standardizer=scaling.standardizer,
+        fit.dataset.feature_names or None,
+        units=units,
     )
 
 
