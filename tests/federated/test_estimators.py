@@ -45,7 +45,7 @@ def fitted():
 
 def weights(model):
     dec = model.to_dec()
-    return [*dec._encoder_weights, *dec._decoder_weights, dec.cluster_centers_]
+    return [*dec.autoencoder_.get_weights(), dec.cluster_centers_]
 
 
 def assert_same_bits(first, second):
