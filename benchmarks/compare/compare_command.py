@@ -27,17 +27,20 @@ _ALGORITHMS = ("autoencoder", "dec", "clustergan")
 
 def compare(
     suites: Annotated[
-        Optional[list[str]], typer.Argument(help=f"Suites: {', '.join(_SUITES)}. [default: digits]")
+        Optional[list[str]],
+        typer.Argument(help=f"Suites: {', '.join(_SUITES)}. [default: digits]", show_default=False),
     ] = None,
     seeds: Annotated[
-        Optional[int], typer.Option(min=1, help="Number of seeds. [default: the suite's]")
+        Optional[int],
+        typer.Option(min=1, help="Number of seeds. [default: the suite's]", show_default=False),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of results and report.")] = Path("runs/compare"),
     jobs: Annotated[
         int, typer.Option(min=1, help="Parallel runs, where no seconds are compared.")
     ] = 1,
     algorithm: Annotated[
-        Optional[str], typer.Option(help="Run only cases of autoencoder, dec or clustergan.")
+        Optional[str],
+        typer.Option(help="Run only cases of autoencoder, dec or clustergan.", show_default=False),
     ] = None,
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Run nothing; write the report of finished runs.")

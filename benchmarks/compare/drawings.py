@@ -45,7 +45,7 @@ class Drawing:
 # What the page defines itself, names that repeat in every figure, and white space.
 _NOISE = re.compile(
     r"""^.*?(?=<svg)|<metadata>.*?</metadata>|<!--.*?-->|<defs>\s*<style.*?</defs>"""
-    r"""| xmlns[^ >]*|(?<=<g) id="[^"]*"| transform="rotate\(-0 [^"]*"| font-family: [^;]*;"""
+    r"""| xmlns[^ >]*|(?<=<g) id="[^"]*"| transform="rotate\(-0 [^"]*"| font-family: [^;"]*;?"""
     r"""|(?<=>)\s+(?=<)""",
     re.DOTALL,
 )
@@ -84,11 +84,18 @@ def set_log(axes: Axes, which: str) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log"})
     low, high = axis.get_view_interval()
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    is_short = which == "y" and high / low < 100
-    axis.set_minor_formatter(FuncFormatter(_label_one_two_five) if is_short else NullFormatter())
+    axis.set_major_formatter(FuncFormatter(_format_plain))
+    axis.set_minor_formatter(NullFormatter())
+    if which == "y" and high / low < 100:
+        digits = (1, 2, 5) if high / low > 5 else range(1, 10)
+        axis.set_minor_formatter(
+            FuncFormatter(lambda v, _: _format_plain(v, 0) if _get_first_digit(v) in digits else "")
+        )
 
 
-def _label_one_two_five(value: float, _: int) -> str:
-    first = round(value / 10 ** math.floor(math.log10(value) + 1e-9))
-    return f"{value:,.10g}" if first in (1, 2, 5) else ""
+def _format_plain(value: float, _: int) -> str:
+    return f"{value:,.10g}"
+
+
+def _get_first_digit(value: float) -> int:
+    return round(value / 10 ** math.floor(math.log10(value) + 1e-9))

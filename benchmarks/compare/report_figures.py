@@ -140,43 +140,54 @@ def _draw_rounds(lines: Sequence[Line]) -> Iterator[Drawing]:
         known = [line for line in group if line.get("rounds")]
         if not known:
             continue
+        lengths = {
+            phase: max(len(line["rounds"].get(phase, ())) for line in known)
+            for phase in known[0]["rounds"]
+        }
         axes = make_axes()
         for name in list_backends(known):
-            x, y = _read_warm_rounds(select_backend(known, name))
+            x, y = _read_warm_rounds(select_backend(known, name), lengths)
             style = {**STYLES[name], "linewidth": 1.4, "marker": "", "alpha": 0.9}
             axes.plot(x, y, color=COLORS[name], label=NAMES[name], **style)
         axes.margins(y=0.15)
         set_log(axes, "y")
-        _name_phases(axes, known[0]["rounds"])
+        _name_phases(axes, lengths)
         axes.set(xlabel="round, one phase after another", ylabel="seconds of a round")
         title = f"Warm rounds: {describe_case(group[0])}"
         caption = "Median over seeds without the first rounds of each phase, which compile."
         yield finish_drawing(axes, title, caption, 3)
 
 
-def _read_warm_rounds(lines: Sequence[Line]) -> tuple[list[int], list[float]]:
-    """Returns numbers of rounds over all phases and median seconds; NaN where rounds are cold."""
+def _read_warm_rounds(
+    lines: Sequence[Line], lengths: Mapping[str, int]
+) -> tuple[list[int], list[float]]:
+    """Returns numbers of rounds over all phases and median seconds; NaN where rounds are cold.
+
+    Args:
+      lines: Runs of a backend; rounds that only some of them took are left out.
+      lengths: Phase to its largest number of rounds on any backend.
+    """
     x: list[int] = []
     y: list[float] = []
     before = 0
-    for phase in lines[0]["rounds"]:
+    for phase, length in lengths.items():
         runs = [line["rounds"][phase] for line in lines if phase in line["rounds"]]
         cold = count_cold_rounds(phase)
         medians = [float(np.median(seconds)) for seconds in zip(*runs, strict=False)]
         x += range(before + 1, before + 1 + len(medians))
         y += [math.nan] * min(cold, len(medians)) + medians[cold:]
-        before += len(lines[0]["rounds"][phase])
+        before += length
     return x, y
 
 
-def _name_phases(axes: Axes, rounds: Mapping[str, Sequence[float]]) -> None:
+def _name_phases(axes: Axes, lengths: Mapping[str, int]) -> None:
     """Separates the phases and writes their names at the lower edge."""
-    start, n_rounds = 0.5, sum(map(len, rounds.values()))
-    for phase, seconds in rounds.items():
+    start, n_rounds = 0.5, sum(lengths.values())
+    for phase, length in lengths.items():
         axes.axvline(start, color=FAINT, linewidth=1, zorder=0)
-        if len(seconds) >= 0.08 * n_rounds:
+        if length >= 0.08 * n_rounds:
             axes.text(start + 0.3, 0.01, phase, transform=axes.get_xaxis_transform(), fontsize=8.5)
-        start += len(seconds)
+        start += length
     axes.set_xlim(0.5, 0.5 + n_rounds)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -285,7 +296,7 @@ def _list_series(lines: Sequence[Line]) -> Iterator[tuple[str, dict[str, Any], l
     procedures = list(dict.fromkeys(line["case"]["procedure"] for line in federated))
     looks = [("#1b7f79", "o"), ("#b5305f", "s"), (INK, "^")]
     for (color, marker), procedure in zip(looks, procedures, strict=False):
-        label = "federated" if len(procedures) == 1 else f"federated, {procedure}"
+        label = "federated" if len(procedures) == 1 else procedure
         runs = [line for line in federated if line["case"]["procedure"] == procedure]
         yield label, {"color": color, "marker": marker}, runs
     if own := select_backend(lines, LOCAL_ONLY):

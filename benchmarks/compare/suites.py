@@ -105,7 +105,7 @@ def _list_heterogeneity(seeds: Sequence[int]) -> Iterator[Case]:
         )
         server = dataclasses.replace(gan, procedure="generator server", settings=GAN_ON_SERVER)
         carried = dataclasses.replace(
-            gan, procedure="generator clients, optimizer carried", settings=GAN_CARRIED
+            gan, procedure="generator clients, carried", settings=GAN_CARRIED
         )
         natural = dataclasses.replace(dec, dataset="mnist", partition="natural", n_clients=10)
         yield from _alternate_backends((dec, gan, natural), (CENTRALIZED,))

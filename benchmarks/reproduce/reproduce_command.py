@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 def reproduce(
     rows: Annotated[
         Optional[list[str]],
-        typer.Argument(help="Rows to run, e.g. dec:keras:mnist. [default: none; show the tables]"),
+        typer.Argument(
+            help="Rows to run, e.g. dec:keras:mnist. [default: none; show the tables]",
+            show_default=False,
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds of each row, from 0 on.")] = 1,
     baselines: Annotated[

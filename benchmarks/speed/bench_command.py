@@ -25,7 +25,8 @@ _NAMES = (
 
 def bench(
     cases: Annotated[
-        Optional[list[str]], typer.Argument(help=f"Cases: {', '.join(_NAMES)}. [default: all]")
+        Optional[list[str]],
+        typer.Argument(help=f"Cases: {', '.join(_NAMES)}. [default: all]", show_default=False),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Number of measurements of each side.")] = 5,
     record: Annotated[bool, typer.Option(help="Add a line to benchmarks/results.")] = False,

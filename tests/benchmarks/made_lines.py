@@ -4,16 +4,16 @@ from benchmarks.compare.cases import CENTRALIZED, LOCAL_ONLY, Case
 from benchmarks.compare.suites import SUITES, TRIED
 
 FACTOR = {"local": 1.0, "flower": 1.25, "tff": 2.0}
-"""A warm round over the local loop's."""
+"""Ratio of a warm round to the local loop's."""
 
 START = {"local": 0.0, "flower": 5.0, "tff": 1.0}
-"""Seconds until a backend takes rounds."""
+"""Seconds until a backend is ready for rounds."""
 
 BYTES = {"up": 290_000, "down": 290_040}
 
 
 def line(case, accuracy=0.8, nmi=0.75, seconds=0.1, **changed):
-    """The line of a run that ended well; a local warm round takes `seconds`."""
+    """Returns the line of a finished run; a warm round on the local loop takes `seconds`."""
     backend = case.backend
     scores = {"accuracy": accuracy, "nmi": nmi, "ari": 0.7, "purity": accuracy}
     common = {
@@ -74,7 +74,7 @@ def line(case, accuracy=0.8, nmi=0.75, seconds=0.1, **changed):
 
 
 def failure(case, error="Traceback (most recent call last):\n  ...\nRuntimeError: <it> & that\n"):
-    """The line of a run that failed."""
+    """Returns the line of a failed run."""
     return {
         "case": vars(case) | {"settings": dict(case.settings)},
         "status": "failed",
@@ -88,7 +88,7 @@ def _cases(suite, n_seeds):
 
 
 def digits(n_seeds=3, flower=0.0, tff=0.0):
-    """The suite "digits"; accuracies of the backends are off by so much in every other seed."""
+    """Returns the suite "digits"; accuracies differ by `flower` and `tff` in every other seed."""
     off = {"flower": flower, "tff": tff}
     return [
         line(c, 0.8 + 0.01 * c.seed + off.get(c.backend, 0.0) * (c.seed % 2), 0.7 + 0.01 * c.seed)
@@ -97,7 +97,7 @@ def digits(n_seeds=3, flower=0.0, tff=0.0):
 
 
 def scaling():
-    """A round takes 0.02 + 0.01 s per client, or 0.05 + 0.002 s per step, times `FACTOR`."""
+    """Returns rounds of 0.02 + 0.01 s per client, or 0.05 + 0.002 s per step, times `FACTOR`."""
     found = []
     for case in _cases("scaling", 1):
         kind = case.procedure.partition("=")[0]
@@ -108,7 +108,7 @@ def scaling():
 
 
 def heterogeneity(n_seeds=3):
-    """Federated better than local only by 0.1 and worse than centralized by 0.02."""
+    """Returns federated scores 0.1 above local only and 0.02 below centralized."""
     off = {"local": 0.0, LOCAL_ONLY: -0.1, CENTRALIZED: 0.02}
     skew = {"iid": 0.0, "dirichlet 1": 0.02, "dirichlet 0.3": 0.05, "dirichlet 0.1": 0.1}
     found = []
@@ -124,7 +124,7 @@ GAIN = {"fedadam": 0.03, "centroids random": -0.05}
 
 
 def aggregation(n_seeds=10):
-    """Two procedures differ, by `GAIN`."""
+    """Returns lines in which two procedures differ, by `GAIN`."""
     found = []
     for i, case in enumerate(_cases("aggregation", n_seeds)):
         noise = ((i * 7919 + case.seed * 104_729) % 101 - 50) / 10_000
@@ -134,7 +134,7 @@ def aggregation(n_seeds=10):
 
 
 def everything():
-    """All suites, with two failures."""
+    """Returns all suites, with two failures."""
     some = digits()
     some[5] = failure(Case(**some[5]["case"]))
     rule = Case("dec", procedure=next(iter(TRIED)), backend="flower", seed=1)

@@ -32,7 +32,7 @@ def local_line():
 
 
 @pytest.mark.parametrize("suite", SUITES.values(), ids=lambda suite: suite.name)
-def test_no_case_is_there_twice(suite):
+def test_cases_are_unique(suite):
     keys = [case.key for case in every_case(suite)]
     assert keys
     assert len(set(keys)) == len(keys)
@@ -41,7 +41,7 @@ def test_no_case_is_there_twice(suite):
 
 @pytest.mark.parametrize("name", ["digits", "mnist-writers", "scaling"])
 def test_backends_take_turns_on_the_same_work(name):
-    """A B C, A B C: what slows the machine for a while slows all of them."""
+    """A B C, A B C: a slow period of the machine affects all of them."""
     made = [case for case in every_case(SUITES[name]) if case.backend in BACKENDS]
     turns = [made[i : i + 3] for i in range(0, len(made), 3)]
     for turn in turns:
@@ -49,7 +49,7 @@ def test_backends_take_turns_on_the_same_work(name):
         assert len({dataclasses.replace(case, backend="").key for case in turn}) == 1
 
 
-def test_rules_are_tuned_alike_and_on_seeds_of_their_own():
+def test_rules_are_tuned_alike_on_separate_seeds():
     tuning, procedures = SUITES["aggregation"].stages
     tried = list(tuning(range(10), lambda case: 0.0))
     counts = {rule: sum(case.procedure == rule for case in tried) for rule in suites.TRIED}
@@ -58,14 +58,14 @@ def test_rules_are_tuned_alike_and_on_seeds_of_their_own():
     assert not {case.seed for case in tried} & {case.seed for case in paired}
 
 
-def test_the_best_number_is_taken():
+def test_the_best_value_is_chosen():
     def score(case):
         return -abs(case.settings.get("aggregation.momentum", 0.0) - 0.6)
 
     assert suites.choose_value("fedavgm", score) == 0.6
 
 
-def test_a_run_is_taken_apart(local_line):
+def test_a_run_is_split_into_parts(local_line):
     assert local_line["status"] == "done", local_line.get("error")
     parts = ("import", "data", "backend_start", "first_rounds", "warm_rounds", "evaluation")
     assert all(local_line["seconds"][part] > 0 for part in (*parts, "checkpoint"))
@@ -77,14 +77,14 @@ def test_a_run_is_taken_apart(local_line):
     assert local_line["cpu_seconds"] > 1
 
 
-def test_equal_cases_give_equal_weights_whatever_ran_before(local_line):
+def test_equal_cases_give_equal_weights_after_any_other_case(local_line):
     short = dataclasses.replace(CASE, settings={**QUICK, "rounds": 1})
     first, again = run(short, CASE)
     assert first["end_hash"] != again["end_hash"]
     assert again["end_hash"] == local_line["end_hash"]
 
 
-def test_local_only_clients_begin_with_the_weights_of_all(local_line):
+def test_local_only_clients_begin_with_the_federated_weights(local_line):
     (line,) = run(dataclasses.replace(CASE, backend=LOCAL_ONLY))
     assert line["status"] == "done", line.get("error")
     assert line["start_hash"] == local_line["start_hash"]
@@ -92,7 +92,7 @@ def test_local_only_clients_begin_with_the_weights_of_all(local_line):
     assert 0 < line["scores"]["nmi"] <= 1
 
 
-def test_a_failure_is_kept_and_the_rest_goes_on(tmp_path):
+def test_a_failure_is_recorded_and_the_suite_continues(tmp_path):
     good = dataclasses.replace(CASE, backend=CENTRALIZED)
     broken = dataclasses.replace(good, settings={"no_such_field": 1})
     suite = suites.Suite("x", "", (lambda seeds, score: iter([broken, good]),), is_timed=False)
@@ -104,7 +104,7 @@ def test_a_failure_is_kept_and_the_rest_goes_on(tmp_path):
     assert results.get_score(good) > results.get_score(broken)
 
 
-def test_an_interrupted_suite_goes_on(tmp_path, local_line):
+def test_an_interrupted_suite_continues(tmp_path, local_line):
     path = tmp_path / "x.jsonl"
     case_line = {"case": json.loads(CASE.key), **local_line}
     ResultFile(path).add(CASE, case_line)
@@ -131,7 +131,7 @@ def test_an_interrupted_suite_goes_on(tmp_path, local_line):
         (["compare", "--report-only", "--out", "nowhere"], "no runs"),
     ],
 )
-def test_mistakes_are_told_in_a_line(words, rule, monkeypatch, capsys, tmp_path):
+def test_mistakes_are_reported_in_one_line(words, rule, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["tfcluster", *words])
     with pytest.raises(SystemExit) as ended:
@@ -148,7 +148,7 @@ def test_mistakes_are_told_in_a_line(words, rule, monkeypatch, capsys, tmp_path)
         (lambda line: line["case"].update(colour="red"), "colour"),
     ],
 )
-def test_a_line_of_no_known_case_is_told_of(tmp_path, change, reason):
+def test_a_line_of_an_unknown_case_is_reported(tmp_path, change, reason):
     good = {"case": json.loads(CASE.key), "status": "done"}
     bad = json.loads(json.dumps(good))
     change(bad)

@@ -35,7 +35,7 @@ def test_holm():
     assert found == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
-def test_holm_counts_what_is_known_and_stays_below_one():
+def test_holm_ignores_nan_and_stays_below_one():
     found = estimates.adjust_holm([0.9, math.nan, 0.02])
     assert found[::2] == pytest.approx([0.9, 0.04])
     assert math.isnan(found[1])

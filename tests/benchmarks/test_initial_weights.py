@@ -29,7 +29,7 @@ def fitted():
     return ClusterGAN(10, preset=config, random_state=SEED).fit(X)
 
 
-def test_one_seed_for_both_is_the_estimators_run(fitted):
+def test_equal_seeds_give_the_run_of_the_estimator(fitted):
     X, y, _ = load_data("digits")
     labels = cluster_codes(fitted.transform(X), 10, fitted.config_).labels_
     runs = SeparatedRuns("digits", 3)
@@ -39,7 +39,7 @@ def test_one_seed_for_both_is_the_estimators_run(fitted):
     assert other["test"] != same["test"]
 
 
-def test_a_centralized_run_of_the_estimators_seed_is_the_estimators(fitted):
+def test_a_centralized_run_equals_the_estimator_with_the_same_seed(fitted):
     X, _, _ = load_data("digits")
     trainer = GANTrainer(64, 10, fitted.config_)
     for _ in range(2):  # a loop that was used before begins anew
@@ -51,7 +51,7 @@ def test_a_centralized_run_of_the_estimators_seed_is_the_estimators(fitted):
 
 
 @pytest.mark.parametrize("algorithm", ["dec", "clustergan"])
-def test_centralized_runs_begin_with_the_weights_of_the_federated_ones(algorithm):
+def test_centralized_runs_begin_with_the_federated_weights(algorithm):
     federation = FederateOptions(dataset="digits", clients=2).federation()
     model = make_model(Case(algorithm, n_clients=2, seed=SEED), federation)
     if algorithm == "dec":
@@ -92,6 +92,6 @@ def test_the_spread_is_split_into_draws_and_initial_weights():
     assert "| rank correlation with silhouette | -1.00 | 1.00 |" in rows
 
 
-def test_no_deviation_is_shown_of_single_runs():
+def test_single_runs_have_no_deviation():
     rows = weight_spread.tabulate_spread([line(0, 0, 0.7), line(1, 0, 0.8)]).splitlines()
     assert len(rows) == 4

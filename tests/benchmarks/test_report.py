@@ -36,20 +36,20 @@ def test_tables_of_a_suite():
     assert f"| {case} | TFF | 3.00 | 0.50 | 1.00 | 1.50 | 4.00 | 0.40 | 0.20 | - | 10.60 |" in text
 
 
-def test_samples_that_differ_by_seed_are_given_as_a_range():
+def test_samples_that_differ_by_seed_are_a_range():
     lines = made.digits(2)
     assert result_lines.describe_samples(lines) == "1,797 samples"
     lines[0]["n_samples"] = 840
     assert result_lines.describe_samples(lines) == "840 to 1,797 samples"
 
 
-def test_what_is_its_own_reference_is_called_the_same():
+def test_a_procedure_equal_to_its_reference_is_called_the_same():
     (table,) = [t for t in make_tables("aggregation", made.aggregation())
                 if t.caption.startswith("Procedures on digits (1,797 samples)")]  # fmt: skip
     assert table.rows[0][-4:] == [DEFAULTS, "the same", "-", "-"]
 
 
-def test_rows_are_by_algorithm_then_partition_then_where():
+def test_rows_are_sorted_by_algorithm_partition_and_backend():
     lines = list(reversed(made.heterogeneity(1)))
     scores = make_tables("heterogeneity", lines)[0]
     order = [(row[0].partition(",")[0], row[0].split(", ")[2], row[1]) for row in scores.rows]
@@ -84,7 +84,7 @@ def test_every_statement_about_the_backends_has_a_source():
 
 
 class Markup(html.parser.HTMLParser):
-    """Collects what a page is made of, and what is not well-formed."""
+    """Collects the parts of a page and its faults."""
 
     VOID = ("meta", "br", "link", "img")
 
@@ -114,13 +114,13 @@ class Markup(html.parser.HTMLParser):
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """Where the page of all suites is."""
+    """Path of the page of all suites."""
     return write_report(made.everything(), tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture(scope="module")
 def markup(page):
-    """What the page is made of."""
+    """Parts of the page."""
     return Markup(page.read_text())
 
 
@@ -147,7 +147,7 @@ def test_nothing_is_loaded(page, markup):
             assert not any("http" in str(value) for value in attrs.values()), (tag, attrs)
 
 
-def test_page_can_be_read_aloud(markup):
+def test_page_is_accessible(markup):
     assert dict(markup.tags)["html"]["lang"] == "en"
     pictures = [attrs for tag, attrs in markup.tags if tag == "svg"]
     assert len(pictures) >= 30
@@ -186,7 +186,7 @@ def test_committed_pages_are_made_from_the_results(remade, name):
 
 @pytest.fixture(scope="module")
 def remade(tmp_path_factory):
-    """Where the pages of the committed lines are made anew."""
+    """Folder of reports made from the committed lines."""
     return write_report(read_suites(RESULTS), tmp_path_factory.mktemp("remade")).parent
 
 
@@ -201,7 +201,7 @@ def test_the_committed_page_is_small():
     assert (RESULTS / "report.html").stat().st_size < 400_000
 
 
-def test_same_lines_same_page(page, tmp_path):
+def test_equal_lines_give_equal_pages(page, tmp_path):
     lines = {"digits": [made.failure(made.Case("dec")), *made.digits(1)[-2:]]}
     pages = [write_report(lines, tmp_path / name).read_bytes() for name in ("a", "b")]
     assert pages[0] == pages[1]

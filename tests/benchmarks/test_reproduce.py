@@ -1,4 +1,4 @@
-"""The papers' tables: what is compared with what, and the runs behind it."""
+"""The papers' tables: what is compared, and the runs behind it."""
 
 import json
 import shlex
@@ -114,7 +114,7 @@ def test_validation_samples_are_compared_with_the_same_published_figures():
     assert line_of(row, runs, "validation samples, best")[1] == ".770 / .730 / .650"
 
 
-def test_runs_of_another_kind_are_not_a_rows():
+def test_runs_with_other_settings_do_not_belong_to_a_row():
     row = ROWS["dec:keras:mnist"]
     own = result(row, 0, DEC=0.8)
     assert (
@@ -135,7 +135,7 @@ def test_rows_without_a_run_say_how_to_get_their_data():
     assert "`usps.npz` in `TFCLUSTER_DATA`, or downloaded" in texts
 
 
-def test_what_no_command_trains_is_said():
+def test_methods_without_a_command_are_listed():
     row = ROWS["dec:paper:mnist"]
     run = result(row, 0, **{"DEC": 0.8, "AE + k-means": 0.7})
     found = published_tables.list_not_run([row], {**EMPTY, "dec": [run]})
@@ -150,7 +150,7 @@ def test_the_commands_are_current():
 
 
 def test_commands_train_what_the_row_says(monkeypatch):
-    """Typer reads every line; what it would run has the row's protocol, data, seed and threads."""
+    """Typer parses every command into the row's protocol, data, seed and threads."""
     asked = []
     for name in ("dec", "clustergan"):
         module = f"tfcluster.cli.train_{name}"
@@ -204,7 +204,7 @@ def test_baselines_are_scikit_learns(digits, method):
     np.testing.assert_array_equal(labels, model.fit_predict(X))
 
 
-def test_baselines_that_are_missing():
+def test_missing_baselines():
     small, large = Row("dec", "heart_disease", "keras"), Row("dec", "mnist", "keras")
     found = baselines.list_missing([small, small], 2, [])
     assert [case[2:] for case in found] == [
@@ -221,7 +221,7 @@ def own_results(tmp_path, monkeypatch):
     return tmp_path / "results"
 
 
-def test_baselines_are_recorded_once_and_absent_data_are_left_out(own_results, monkeypatch):
+def test_baselines_are_recorded_once_and_absent_data_is_skipped(own_results, monkeypatch):
     monkeypatch.delenv("TFCLUSTER_DATA", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(own_results))
     for _ in range(2):
@@ -241,7 +241,7 @@ TINY = {  # small, but not done before a signal arrives
 
 
 def test_a_row_is_run_interrupted_resumed_and_recorded(own_results, monkeypatch):
-    """End to end by the ordinary command, in processes of its own."""
+    """Runs end to end by the ordinary command in separate processes."""
     row = Row("dec", "digits", "keras", TINY, "tiny")
     runs = own_results.parent / "runs"
     code = (

@@ -1,4 +1,4 @@
-"""What result lines have in common, and what they say: costs, comparisons, sentences."""
+"""Groups, costs and comparisons of result lines, and the sentences about them."""
 
 import math
 
@@ -29,7 +29,7 @@ def test_overhead(backend, total, warm, part, share):
     assert found.largest == (part, pytest.approx(share))
 
 
-def test_a_saving_has_its_largest_part_too():
+def test_a_faster_backend_has_a_largest_part_too():
     lines = made.digits(1)
     for line in result_lines.select_backend(
         lines, "tff"
@@ -42,7 +42,7 @@ def test_a_saving_has_its_largest_part_too():
     assert "import 43 % (faster), warm rounds 29 %" in text
 
 
-def test_what_compiles_is_not_warm():
+def test_rounds_that_compile_are_not_warm():
     rounds = {"pretrain": [9.0, 1.0, 3.0], "centroids": [9.0, 8.0, 2.0], "cluster": [50.0]}
     one = {"rounds": rounds}
     assert run_costs.select_warm_rounds(one) == {"pretrain": [1.0, 3.0], "centroids": [2.0]}
@@ -53,7 +53,7 @@ def test_what_compiles_is_not_warm():
     assert run_costs.compute_warm_ratio(other, one) == 2
 
 
-def test_a_round_taken_apart():
+def test_parts_of_a_round():
     for backend, factor in made.FACTOR.items():
         found = run_costs.fit_round_cost(made.scaling(), backend)
         assert found.fixed == pytest.approx(0.02 * factor, rel=1e-3)
@@ -66,7 +66,7 @@ def test_parameters_of_an_autoencoder():
     assert run_costs.count_parameters(7, [12, 5]) == 288 + 36
 
 
-def test_procedures_that_differ_are_found_and_no_others():
+def test_only_procedures_that_differ_are_found():
     found = compare_procedures(made.aggregation())
     assert len(found) == 2 * 15
     same = [c for c in found if c.is_same]
@@ -83,12 +83,12 @@ def test_procedures_that_differ_are_found_and_no_others():
             assert c.reference == ("fedavg" if c.procedure == "fedadam" else DEFAULTS)
 
 
-def test_tuning_runs_are_no_results():
+def test_tuning_runs_are_dropped():
     seeds = {line["case"]["seed"] for line in result_lines.drop_tuning(made.aggregation(2))}
     assert seeds == {0, 1}
 
 
-def test_different_initial_weights_are_seen():
+def test_different_initial_weights_are_detected():
     lines = made.digits(1)
     assert all(len(start.hashes) == 1 for start in result_lines.find_starts(lines))
     lines[2]["start_hash"] = "another"
@@ -111,7 +111,7 @@ def test_differences_from_the_local_loop_are_paired_by_seed():
     }
 
 
-def test_what_clients_train_is_part_of_a_start():
+def test_the_place_of_the_generator_is_part_of_a_start():
     found = list(result_lines.find_starts(made.heterogeneity(1)))
     assert all(len(start.hashes) == 1 for start in found)
     assert "ClusterGAN, digits, generator server" in [start.description for start in found]
@@ -189,7 +189,7 @@ def test_there_are_always_three_sentences(lines):
     assert all(text.endswith(".") and text[0].isupper() for text in found)
 
 
-def test_smoke_counts_only_where_there_is_nothing_else():
+def test_smoke_counts_only_without_timed_suites():
     smoke = made.digits(2, tff=0.5)
     assert "(smoke)" in write_verdict({"smoke": smoke})[0]
     assert "(digits)" in write_verdict({"smoke": smoke, "digits": made.digits()})[0]
@@ -202,7 +202,7 @@ def test_the_best_procedure_is_named():
     assert choice.endswith("significantly worse after Holm's correction: centroids random.")
 
 
-def test_what_is_worse_on_one_partition_is_named_with_it():
+def test_procedures_worse_on_one_partition_are_named_with_it():
     lines = made.aggregation()
     for line in lines:
         case = line["case"]
@@ -220,7 +220,7 @@ def test_federated_against_local_only():
     assert "in 11 of 11 cases" in choice
 
 
-def test_scaling_says_why():
+def test_scaling_explains_the_difference():
     text = " ".join(explain_costs("scaling", made.scaling()))
     assert "In a warm round of TFF, a local step took 2.00 times as long in its worker" in text
     assert "each client cost 1.25 times as much" in text

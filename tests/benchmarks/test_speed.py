@@ -23,8 +23,8 @@ def test_names_in_the_help_are_the_cases():
 
 
 @pytest.mark.parametrize("networks", ["gene", "pendigits"])
-def test_the_sessions_are_the_original_iteration(networks):
-    """The first critic loss of a graph on fed numbers is that of our step on the same numbers."""
+def test_sessions_run_the_original_iteration(networks):
+    """The critic of a graph gives the same values as ours on the same input."""
     config = GANConfig(networks=networks, n_noise=2, batch_size=8)
     rng = np.random.default_rng(0)
     x, z = rng.random((8, 6), np.float32), rng.random((8, 5), np.float32)
