@@ -105,7 +105,8 @@ def compile_update(algorithm: FederatedAlgorithm) -> Update:
     """Compiles a client's work, once for clients of any size.
 
     With one graph for all sizes, a client's result does not depend on which sizes came before it,
-    and a resumed run takes the very same operations.
+    and a resumed run takes the very same operations. States of other shapes, e.g. of another number
+    of clusters, get a graph of their own: algorithms may rely on static shapes.
     """
     learner = algorithm.make_learner()
     any_size = ClientData(
