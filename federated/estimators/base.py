@@ -112,9 +112,7 @@ class FederatedEstimator(
         """Checks everything, then starts the backend on the clients."""
         config = self.config(dataset)
         self.check(dataset, config)
-        sampler = ClientSampler(
-            len(dataset.names), self.clients_per_round, float(self.dropout), seed
-        )
+        sampler = self._sampler(dataset, seed)
         with contextlib.ExitStack() as stack:
             if verbose:
                 progress = stack.enter_context(TrainingProgress(Console(), unit="rounds"))
@@ -141,6 +139,7 @@ class FederatedEstimator(
 
     def check(self, dataset: FederatedDataset, config: Any) -> None:
         """Raises `InputError` if the clients do not fit the configuration."""
+        self._sampler(dataset, seed=0)
         for k in self._numbers():
             check_n_clusters(k)
         n_samples, most = sum(dataset.sizes), max(self._numbers())
@@ -151,6 +150,9 @@ class FederatedEstimator(
         dataset.check_finite(missing_allowed=config.standardize)
         for k in self._numbers():
             config.search(k, 0).check(len(dataset.names))
+
+    def _sampler(self, dataset: FederatedDataset, seed: int) -> ClientSampler:
+        return ClientSampler(len(dataset.names), self.clients_per_round, self.dropout, seed)
 
     def _numbers(self) -> Sequence[int]:
         """Returns the numbers of clusters to try."""

@@ -347,7 +347,7 @@ def test_clustergan(generator, tmp_path):
 # --- mistakes, before anything slow starts
 
 MISTAKES = [
-    ({}, {}, "at least one"),
+    ({}, {}, "At least one client"),
     ({"a": X[:5], "b": X[:5, :4]}, {}, "same features"),
     ({"a": X[:5], "b": X[5]}, {}, "Client b needs a matrix"),
     ({"a": X[:5], "b": [["x"] * 6]}, {}, "client b must be numbers"),
