@@ -11,7 +11,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from federated import FederatedClusterGAN, FederatedDEC, FederatedKMeans, FedAvgM, Flower, Local
+from federated import FedAvgM, FederatedClusterGAN, FederatedDEC, FederatedKMeans, Flower, Local
 from federated.cli.options import FederatedDECOptions, FederatedGANOptions
 from tests.tfcluster.helpers import blobs
 from tfcluster import DEC, ClusterGAN, InputError, metrics

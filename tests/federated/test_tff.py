@@ -36,6 +36,7 @@ if importlib.util.find_spec("tensorflow_federated") is None:
     pytest.skip("needs tensorflow-federated", allow_module_level=True)
 
 from federated.backends.tff.carrier import TFFCarrier
+
 from federated.backends.tff.process import FilesInput, RowsInput, build_process, build_round
 from federated.backends.tff.worker import Worker, _OneExecutor, tff
 
