@@ -21,8 +21,8 @@ from tfcluster.training.loop import STEPS_PER_CALL
 from tfcluster.training.optimizers import Optimizer, build_optimizer
 from tfcluster.training.phases import Phase, Record
 
-Probe = Callable[[Callable[[np.ndarray], np.ndarray]], Mapping[str, float]]
-"""Given `Inference.encode` with the weights as they are by then, returns numbers for the record."""
+Evaluate = Callable[[Callable[[np.ndarray], np.ndarray]], Mapping[str, float]]
+"""Takes `Inference.encode`, with the current weights, and returns numbers for the record."""
 
 MakeOptimizer = Callable[[Adam, Sequence[tf.Variable]], Optimizer]
 """As `optimizers.build_optimizer`."""
@@ -128,15 +128,15 @@ class GANTrainer:
             network.set_weights([state[f"{network.name}/{i}"] for i in range(len(network.weights))])
 
     def phases(
-        self, x: tf.Tensor, seed: int, probe: Probe | None = None, probe_every: int = 1
+        self, x: tf.Tensor, seed: int, evaluate: Evaluate | None = None, evaluate_every: int = 1
     ) -> list[Phase]:
-        """The one phase of training.
+        """Returns the one phase of training.
 
         Args:
-          x: `(rows, n_features)`.
-          seed: Of everything drawn.
-          probe: Looks at the encoder now and then.
-          probe_every: Steps between two looks.
+          x: `(n_samples, n_features)`.
+          seed: Seed of everything that is drawn.
+          evaluate: Called every `evaluate_every` steps and at the end.
+          evaluate_every: Steps between two evaluations.
         """
         is_image = self.config.networks == "image"
         chunk = _IMAGE_STEPS_PER_CALL if is_image else STEPS_PER_CALL
@@ -147,8 +147,8 @@ class GANTrainer:
             step = start
             while step < self.config.steps:
                 last = min(step + chunk, self.config.steps)
-                if probe:
-                    last = min(last, step + probe_every - step % probe_every)
+                if evaluate:
+                    last = min(last, step + evaluate_every - step % evaluate_every)
                 numbers = tf.range(step, last, dtype=tf.int64)
                 critic_losses, losses = iterate(x, tf.constant(seed), numbers)
                 step = last
@@ -158,8 +158,8 @@ class GANTrainer:
                     "loss": float(np.mean(losses)),
                     "critic_loss": float(np.mean(critic_losses)),
                 }
-                if probe and (step % probe_every == 0 or step == self.config.steps):
-                    record |= probe(self.inference.encode)
+                if evaluate and (step % evaluate_every == 0 or step == self.config.steps):
+                    record |= evaluate(self.inference.encode)
                 yield record
 
         optimizers = [self.critic_optimizer, self.other_optimizer]
