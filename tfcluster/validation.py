@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,17 @@ from sklearn.utils.validation import check_random_state, validate_data
 from tfcluster.errors import InputError
 
 
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Raises `InputError` unless the argument `name` is a whole number of at least `least`."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+        raise InputError(f"`{name}` must be a whole number. Received: {name}={value!r}.")
+    if value < least:
+        raise InputError(f"`{name}` must be at least {least}. Received: {name}={value}.")
+
+
 def check_n_clusters(n_clusters: Any) -> None:
     """Raises `InputError` unless `n_clusters` is a whole number of at least two."""
-    if not isinstance(n_clusters, (int, np.integer)) or isinstance(n_clusters, bool):
-        raise InputError(
-            f"`n_clusters` must be a whole number. Received: n_clusters={n_clusters!r}."
-        )
-    if n_clusters < 2:
-        raise InputError(f"`n_clusters` must be at least 2. Received: n_clusters={n_clusters}.")
+    check_whole("n_clusters", n_clusters, 2)
 
 
 def check_seed(random_state: Any) -> int:
@@ -33,6 +37,15 @@ def check_seed(random_state: Any) -> int:
             "`random_state` must be a whole number, a RandomState or None. "
             f"Received: {random_state!r}."
         ) from error
+
+
+def check_callbacks(callbacks: Any) -> None:
+    """Raises `InputError` unless `callbacks` is a sequence of functions."""
+    if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+        raise InputError(
+            "`callbacks` must be a list of functions that take a record. Received: "
+            f"{callbacks!r}. Write a single one as `callbacks=[function]`."
+        )
 
 
 def check_standardize(standardize: Any) -> None:

@@ -120,11 +120,11 @@ def test_generated_samples_come_in_the_units_of_the_features():
 def test_an_evaluation_encodes_samples_in_their_own_units():
     x, seen = table(), []
 
-    def probe(encode):
+    def evaluate(encode):
         seen.append(encode(x))
         return {}
 
-    gan = new("ClusterGAN").fit(x, probe=probe)
+    gan = new("ClusterGAN").fit(x, evaluate=evaluate)
     np.testing.assert_array_equal(seen[-1], gan.transform(x))
 
 

@@ -19,19 +19,19 @@ from tfcluster.clustergan.adversarial import sample_latent
 from tfcluster.clustergan.codes import assign_codes, find_centroids
 from tfcluster.clustergan.fitted import GANFitted, count_features
 from tfcluster.clustergan.networks import Networks, build_networks, check_range, check_samples
-from tfcluster.clustergan.trainer import GANTrainer, Probe
+from tfcluster.clustergan.trainer import Evaluate, GANTrainer
 from tfcluster.config import Adam, GANConfig, apply_arguments, gan_config
 from tfcluster.errors import InputError, unknown_name
 from tfcluster.estimator import DeepClusterer, FitData, digest
 from tfcluster.scaling import Standardizer
-from tfcluster.training.phases import Monitor, Record, run_phases
-from tfcluster.training.trainer_pool import Shelf
-from tfcluster.validation import check_feature_names, check_seed
+from tfcluster.training.phases import Callback, Record, run_phases
+from tfcluster.training.trainer_pool import TrainerPool
+from tfcluster.validation import check_callbacks, check_feature_names, check_seed, check_whole
 
 Decoder = Literal["kmeans", "argmax", "backpropagation"]
 DECODERS = ("kmeans", "argmax", "backpropagation")
 
-_TRAINERS = Shelf(GANTrainer)
+_POOL = TrainerPool(GANTrainer)
 
 
 class ClusterGAN(DeepClusterer):
@@ -134,11 +134,11 @@ class ClusterGAN(DeepClusterer):
         X: Any,
         y: Any = None,
         *,
-        monitor: Monitor | None = None,
+        callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_seconds: float = 180.0,
-        probe: Probe | None = None,
-        probe_every: int = 10_000,
+        evaluate: Evaluate | None = None,
+        evaluate_every: int = 10_000,
     ) -> ClusterGAN:
         """Learns clusters.
 
@@ -146,13 +146,15 @@ class ClusterGAN(DeepClusterer):
           X: `(n_samples, n_features)` finite numbers; with `standardize`, NaN where missing; in
             [0, 1] for networks with a sigmoid output.
           y: Never used.
-          monitor: Called with every record of training; what it raises stops the run.
-          checkpoint: A file to keep progress in. If it is there, the run goes on from it and ends
-            with the weights of an uninterrupted one; `random_state` must be a whole number.
+          callbacks: Functions that are called with every record of training, in order; the first
+            that raises stops the run.
+          checkpoint: A file that keeps the progress. If it exists, the run resumes from it and
+            ends with the weights of an uninterrupted run; `random_state` must be a whole number.
           checkpoint_seconds: Least time between two checkpoints.
-          probe: Called every so many steps with a function from rows to codes; what it returns
-            joins the record, as the purity of other rows' clusters. It changes no weight.
-          probe_every: Steps between two probes; there is one at the end too.
+          evaluate: Called every `evaluate_every` steps, and at the end, with a function from
+            samples to codes, `transform` with the current weights. The numbers it returns join
+            the record, e.g. the purity of validation samples. It changes no weights.
+          evaluate_every: Steps between two evaluations, at least 1.
 
         Returns:
           The estimator.
@@ -162,17 +164,19 @@ class ClusterGAN(DeepClusterer):
           TrainingError: If a loss stops being finite.
         """
         del y
+        check_callbacks(callbacks)
+        check_whole("evaluate_every", evaluate_every, 1)
         config = self._resolve_config()
         data = self._check_fit(X)
         check_samples(data.x, config)
         seed = check_seed(self.random_state)
-        with _TRAINERS.borrow(data.x.shape[1], int(self.n_clusters), config) as trainer:
+        with _POOL.borrow(data.x.shape[1], int(self.n_clusters), config) as trainer:
             trainer.reset(seed)
             identity = {"random_state": seed, "data": digest(data.x)}
             keeper = self._open_checkpoint(checkpoint, checkpoint_seconds, trainer, identity)
-            probe = _standardized(probe, data.standardizer)
-            phases = trainer.phases(tf.constant(data.x), seed, probe, max(1, int(probe_every)))
-            history = run_phases(phases, monitor=monitor, checkpoint=keeper)
+            evaluate = _standardize(evaluate, data.standardizer)
+            phases = trainer.phases(tf.constant(data.x), seed, evaluate, int(evaluate_every))
+            history = run_phases(phases, callbacks=callbacks, checkpoint=keeper)
             self._set_fitted(_find_clusters(trainer, data, history))
         return self
 
@@ -304,7 +308,7 @@ class ClusterGAN(DeepClusterer):
     @contextlib.contextmanager
     def _fitted_trainer(self) -> Iterator[GANTrainer]:
         k = len(self.cluster_centers_)
-        with _TRAINERS.borrow(self.n_features_in_, k, self.config_) as trainer:
+        with _POOL.borrow(self.n_features_in_, k, self.config_) as trainer:
             for network, weights in zip(trainer.networks, self.network_weights_, strict=True):
                 network.set_weights(weights)
             yield trainer
@@ -390,8 +394,8 @@ def _find_clusters(trainer: GANTrainer, data: FitData, history: list[Record]) ->
     )
 
 
-def _standardized(probe: Probe | None, standardizer: Standardizer | None) -> Probe | None:
-    """Returns a probe that gives samples in their own units to the encoder."""
-    if probe is None or standardizer is None:
-        return probe
-    return lambda encode: probe(lambda x: encode(standardizer(x)))
+def _standardize(evaluate: Evaluate | None, standardizer: Standardizer | None) -> Evaluate | None:
+    """Returns an evaluation that encodes samples in their own units."""
+    if evaluate is None or standardizer is None:
+        return evaluate
+    return lambda encode: evaluate(lambda x: encode(standardizer(x)))

@@ -23,11 +23,11 @@ from tfcluster.errors import InputError
 from tfcluster.estimator import DeepClusterer, warn_empty_clusters
 from tfcluster.layers import ClusteringLayer
 from tfcluster.scaling import Standardizer
-from tfcluster.training.phases import Monitor, Record, run_phases
-from tfcluster.training.trainer_pool import Shelf
-from tfcluster.validation import check_feature_names, check_seed
+from tfcluster.training.phases import Callback, Record, run_phases
+from tfcluster.training.trainer_pool import TrainerPool
+from tfcluster.validation import check_callbacks, check_feature_names, check_seed
 
-_TRAINERS = Shelf(DECTrainer)
+_POOL = TrainerPool(DECTrainer)
 
 
 class DEC(DeepClusterer):
@@ -140,7 +140,7 @@ class DEC(DeepClusterer):
         X: Any,
         y: Any = None,
         *,
-        monitor: Monitor | None = None,
+        callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_seconds: float = 60.0,
         pretrained: Pretrained | None = None,
@@ -150,7 +150,8 @@ class DEC(DeepClusterer):
         Args:
           X: `(n_samples, n_features)` finite numbers; with `standardize`, NaN where missing.
           y: Never used.
-          monitor: Called with every record of training; what it raises stops the run.
+          callbacks: Functions that are called with every record of training, in order; the first
+            that raises stops the run.
           checkpoint: A file that keeps the progress. If it exists, the run resumes from it and
             ends with the weights of an uninterrupted run; `random_state` must be a whole number.
           checkpoint_seconds: Least time between two checkpoints.
@@ -165,12 +166,13 @@ class DEC(DeepClusterer):
           TrainingError: If the loss stops being finite.
         """
         del y
+        check_callbacks(callbacks)
         with self._begin_run(X) as run:
             phases = run.phases(pretrained)
             keeper = self._open_checkpoint(
                 checkpoint, checkpoint_seconds, run.trainer, run.identity
             )
-            history = run_phases(phases, monitor=monitor, checkpoint=keeper)
+            history = run_phases(phases, callbacks=callbacks, checkpoint=keeper)
             self._set_fitted(run.fitted(history))
         warn_empty_clusters(self.labels_, int(self.n_clusters))
         return self
@@ -179,7 +181,7 @@ class DEC(DeepClusterer):
         self,
         X: Any,
         *,
-        monitor: Monitor | None = None,
+        callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_seconds: float = 60.0,
     ) -> list[np.ndarray]:
@@ -190,7 +192,7 @@ class DEC(DeepClusterer):
 
         Args:
           X: As for `fit`.
-          monitor: As for `fit`.
+          callbacks: As for `fit`.
           checkpoint: As for `fit`; not the file of a `fit`.
           checkpoint_seconds: As for `fit`.
 
@@ -201,11 +203,12 @@ class DEC(DeepClusterer):
           InputError: If X, a parameter or a file does not fit.
           TrainingError: If the loss stops being finite.
         """
+        check_callbacks(callbacks)
         with self._begin_run(X) as run:
             keeper = self._open_checkpoint(
                 checkpoint, checkpoint_seconds, run.trainer, run.identity
             )
-            run_phases(run.pretraining_phases(), monitor=monitor, checkpoint=keeper)
+            run_phases(run.pretraining_phases(), callbacks=callbacks, checkpoint=keeper)
             weights: list[np.ndarray] = run.trainer.pretraining.autoencoder.get_weights()
         return weights
 
@@ -215,7 +218,7 @@ class DEC(DeepClusterer):
         config = self._resolve_config()
         data = self._check_fit(X)
         seed = check_seed(self.random_state)
-        with _TRAINERS.borrow(data.x.shape[1], int(self.n_clusters), config) as trainer:
+        with _POOL.borrow(data.x.shape[1], int(self.n_clusters), config) as trainer:
             yield DECRun.begin(trainer, data, seed)
 
     def _resolve_config(self) -> DECConfig:
@@ -279,7 +282,7 @@ class DEC(DeepClusterer):
 
     def _apply(self, function: str, X: Any) -> np.ndarray:
         x = self._check_new(X)
-        with _TRAINERS.borrow(x.shape[1], len(self.cluster_centers_), self.config_) as trainer:
+        with _POOL.borrow(x.shape[1], len(self.cluster_centers_), self.config_) as trainer:
             trainer.encoder.set_weights(self.encoder_weights_)
             trainer.pretraining.set_decoder_weights(self.decoder_weights_)
             trainer.clustering.clusters.assign(self.cluster_centers_)
