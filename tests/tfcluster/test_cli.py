@@ -16,7 +16,7 @@ from rich.console import Console
 from tests.tfcluster.helpers import blobs
 from tfcluster import DEC, ClusterGAN
 from tfcluster.cli import main as cli
-from tfcluster.cli.tables import print_trials
+from tfcluster.cli.score_tables import print_trials
 
 COMMAND = [sys.executable, "-m", "tfcluster"]
 TINY = ["--set", "dims=[16,4]", "--set", "max_steps=60", "--set", "kmeans_restarts=2"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfcluster.data.files import Raw
+from tfcluster.data.dataset import Raw
 
 # Published class sizes: a download must have them, or it is not taken for the same data.
 PENDIGITS_TRAIN_COUNTS = (780, 779, 780, 719, 780, 720, 720, 778, 719, 719)

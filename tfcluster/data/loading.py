@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfcluster.data.datasets import (
+from tfcluster.data.catalog import (
     DATASETS,
     GROUPS,
     DatasetInfo,
@@ -26,16 +26,8 @@ from tfcluster.data.datasets import (
     needs_scaling,
     splits_of,
 )
-from tfcluster.data.files import (
-    SUFFIXES,
-    Dataset,
-    Picture,
-    Raw,
-    number_features,
-    read_arrays,
-    read_file,
-    read_numpy,
-)
+from tfcluster.data.dataset import Dataset, Picture, Raw, number_features
+from tfcluster.data.readers import SUFFIXES, read_arrays, read_file, read_numpy
 from tfcluster.data.synthetic import make_synthetic
 from tfcluster.errors import InputError, unknown_name
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from tfcluster.data.files import Dataset, number_features
+from tfcluster.data.dataset import Dataset, number_features
 from tfcluster.errors import InputError
 
 SYNTHETIC_HIDDEN = 10  # units between the 2 latent and the 100 observed dimensions

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tfcluster.errors import InputError
-from tfcluster.plots.cells import (
+from tfcluster.plots.figure import PathLike, finite_matrix, save, titled
+from tfcluster.plots.sample_grids import (
     Picture,
     mark_empty,
     most_different,
@@ -21,10 +22,9 @@ from tfcluster.plots.cells import (
     shown_of,
     standardised,
 )
-from tfcluster.plots.figure import PathLike, finite_matrix, save, titled
 
 
-def top_confidence(
+def draw_top_confidence(
     path: PathLike,
     X: ArrayLike,
     q: ArrayLike,

@@ -15,7 +15,9 @@ MAX_COLUMNS = 400  # records drawn
 MAX_MARKS = 60  # points of a longer line are not marked
 
 
-def cluster_use(path: PathLike, history: Iterable[Mapping[str, Any]], unit: str = "step") -> Path:
+def draw_cluster_sizes(
+    path: PathLike, history: Iterable[Mapping[str, Any]], unit: str = "step"
+) -> Path:
     """Draws each cluster's share of the rows over training and, below, how even the shares are.
 
     Evenness is the entropy of the shares over that of equal ones. Clusters without rows are

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from tfcluster.errors import InputError
-from tfcluster.plots.dots import NAMES
 from tfcluster.plots.figure import FAINT, PALETTE, PathLike, new_figure, note, save, titled
+from tfcluster.plots.trials import NAMES
 
 Record = Mapping[str, Any]  # one line of a run's metrics.jsonl
 
@@ -22,7 +22,7 @@ MAX_MARKS = 60  # of a line of scores; points of a longer one are not marked
 LOSSES = {"loss": "Loss of generator and encoder", "critic_loss": "Loss of the critic"}
 
 
-def curves(
+def draw_training_curves(
     path: PathLike, history: Iterable[Record], *, tol: float | None = None, unit: str = "step"
 ) -> Path:
     """Draws the losses of a run: reconstruction at left, clustering and scores at right.
@@ -69,7 +69,7 @@ def curves(
     return save(figure, path)
 
 
-def adversarial_curves(
+def draw_adversarial_curves(
     path: PathLike, history: Iterable[Record], *, unit: str = "step of the generator"
 ) -> Path:
     """Draws the losses of adversarial training and, below, the scores taken on the way.
@@ -114,7 +114,7 @@ def _scores_of(records: Sequence[Record]) -> dict[str, tuple[np.ndarray, np.ndar
     return {name: series for name, series in scores.items() if len(series[0])}
 
 
-def cluster_numbers(path: PathLike, table: Sequence[Record]) -> Path:
+def draw_n_clusters(path: PathLike, table: Sequence[Record]) -> Path:
     """Draws three scores against the number of clusters, with the best value marked.
 
     Args:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tfcluster.data import downloads
-from tfcluster.data.datasets import needs_scaling
+from tfcluster.data.catalog import needs_scaling
 from tfcluster.data.loading import DATASETS, Picture, load_data, load_groups
 
 FOLDER = os.environ.get("TFCLUSTER_DATA")

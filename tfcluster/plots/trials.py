@@ -19,7 +19,7 @@ NAMES = {
 }
 
 
-def trials(path: PathLike, table: Sequence[Mapping[str, Any]]) -> Path:
+def draw_trials(path: PathLike, table: Sequence[Mapping[str, Any]]) -> Path:
     """Draws the scores of several trials, a dot each, with the selected trial marked.
 
     Args:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tfcluster.errors import InputError
-from tfcluster.plots.cells import (
+from tfcluster.plots.figure import PathLike, finite_array, finite_matrix, save, titled
+from tfcluster.plots.sample_grids import (
     Picture,
     most_different,
     picture_grid,
@@ -17,12 +18,11 @@ from tfcluster.plots.cells import (
     shown_of,
     standardised,
 )
-from tfcluster.plots.figure import PathLike, finite_array, finite_matrix, save, titled
 
 MAX_COLUMNS = 8  # pairs beside each other
 
 
-def samples(
+def draw_generated_samples(
     path: PathLike,
     rows: ArrayLike,
     picture: Picture | None,
@@ -33,7 +33,7 @@ def samples(
     Args:
       path: The PNG to write.
       rows: `(clusters, rows of each, features)` generated rows.
-      picture: How a sample is drawn, as for `top_confidence`; None for tables.
+      picture: How a sample is drawn, as for `draw_top_confidence`; None for tables.
       feature_names: Names of the features of a table; None to draw their indices.
 
     Returns:
@@ -48,7 +48,7 @@ def samples(
     return _stack(path, stack, names, picture, title, stack.mean(axis=1), "cluster", feature_names)
 
 
-def interpolation(
+def draw_interpolation(
     path: PathLike,
     steps: ArrayLike,
     picture: Picture | None,
@@ -60,7 +60,7 @@ def interpolation(
     Args:
       path: The PNG to write.
       steps: `(pairs, steps, features)` generated rows, from the first cluster to the second.
-      picture: How a sample is drawn, as for `top_confidence`; None for tables.
+      picture: How a sample is drawn, as for `draw_top_confidence`; None for tables.
       clusters: The two clusters of each pair.
       feature_names: Names of the features of a table; None to draw their indices.
 
@@ -84,7 +84,7 @@ def interpolation(
     return _stack(path, stack, names, picture, title, ends, "clusters", feature_names)
 
 
-def reconstructions(
+def draw_reconstructions(
     path: PathLike,
     X: ArrayLike,
     reconstructed: ArrayLike,
@@ -97,7 +97,7 @@ def reconstructions(
       path: The PNG to write.
       X: `(rows, features)`; about 16 rows make a good picture.
       reconstructed: `(rows, features)` what the generator makes of their codes.
-      picture: How a sample is drawn, as for `top_confidence`; None for tables.
+      picture: How a sample is drawn, as for `draw_top_confidence`; None for tables.
       feature_names: Names of the features of a table; None to draw their indices.
 
     Returns:

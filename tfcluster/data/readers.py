@@ -1,4 +1,4 @@
-"""What a data set is made of, and its rows as they are read from a file."""
+"""Readers of .npz, .npy and .csv files."""
 
 from __future__ import annotations
 
@@ -6,83 +6,17 @@ import csv
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tfcluster.data.dataset import Raw
 from tfcluster.errors import InputError
-from tfcluster.scaling import Standardizer
 
 SUFFIXES = (".csv", ".npy", ".npz")
 LABEL_COLUMNS = ("label", "y", "class", "target")
-
-
-@dataclass(frozen=True)
-class Picture:
-    """How a row of features is drawn.
-
-    Attributes:
-      kind: "image": grey values, 0 black and 1 white; "strokes": points (x, y) of a pen's
-        way, y upwards.
-      shape: What a row is reshaped to: (height, width) or (points, 2).
-    """
-
-    kind: Literal["image", "strokes"]
-    shape: tuple[int, ...]
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """Names of the features by their place: `pixel_ROW_COLUMN`, or `x_POINT` and `y_POINT`."""
-        places = np.ndindex(*self.shape)
-        if self.kind == "strokes":
-            return tuple(f"{'xy'[axis]}_{point}" for point, axis in places)
-        return tuple("_".join(map(str, ("pixel", *place))) for place in places)
-
-
-def number_features(n_features: int) -> tuple[str, ...]:
-    """Returns names for features that have none: `x0`, `x1`, ..."""
-    return tuple(f"x{i}" for i in range(n_features))
-
-
-class Dataset(NamedTuple):
-    """The samples of one split.
-
-    Attributes:
-      X: float32 (n_samples, n_features), C-contiguous features.
-      y: int64 (n_samples,) labels, or None if there are none.
-      picture: How a sample is drawn, or None for tables.
-      feature_names: Name of each feature.
-      units: What undoes the scaling: features times `sd` plus `mean` are in the original units.
-        None if they are in them already, or have no common units.
-    """
-
-    X: NDArray[np.float32]
-    y: NDArray[np.int64] | None
-    picture: Picture | None
-    feature_names: tuple[str, ...]
-    units: Standardizer | None
-
-
-class Raw(NamedTuple):
-    """What was read, before scaling.
-
-    Attributes:
-      X: Train samples, then test samples.
-      y: Labels, or None if there are none.
-      n_train: Number of train samples; None if there is no split.
-      feature_names: Name of each feature; empty if none were read.
-    """
-
-    X: NDArray[Any]
-    y: NDArray[Any] | None
-    n_train: int | None = None
-    feature_names: tuple[str, ...] = ()
-
-
-# Files.
 
 
 def read_file(path: Path) -> Raw:

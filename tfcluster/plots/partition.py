@@ -28,7 +28,7 @@ MAX_NAMES = 100  # of clients; for more there is no room
 MAX_TICKS = 60  # classes; of more only some are named
 
 
-def partition(
+def draw_partition(
     path: PathLike,
     counts: ArrayLike,
     names: Sequence[str],

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from tfcluster.data.dataset import Picture, Raw
 from tfcluster.data.downloads import (
     fetch_digits,
     fetch_fashion_mnist,
@@ -18,7 +19,6 @@ from tfcluster.data.downloads import (
     fetch_reuters10k,
     fetch_usps,
 )
-from tfcluster.data.files import Picture, Raw
 from tfcluster.data.synthetic import SYNTHETIC_FEATURES, make_synthetic
 from tfcluster.errors import InputError
 from tfcluster.scaling import Standardizer

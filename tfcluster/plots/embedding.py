@@ -18,7 +18,7 @@ LEGENDS = {"cluster": "cluster", "class": "class, in the colour\nof its best clu
 MAX_TSNE_ROWS = 2_000
 
 
-def embedding(
+def draw_embedding(
     path: PathLike,
     Z: ArrayLike,
     labels: ArrayLike,

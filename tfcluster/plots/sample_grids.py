@@ -18,7 +18,7 @@ MAX_DEVIATIONS = 3.0  # a single row far out would pale all others
 
 
 class Picture(Protocol):
-    """How a row is drawn; `tfcluster.data.files.Picture` is one."""
+    """How a row is drawn; `tfcluster.data.readers.Picture` is one."""
 
     @property
     def kind(self) -> str:

@@ -14,7 +14,7 @@ from tfcluster.metrics import accuracy, best_map, contingency
 from tfcluster.plots.figure import INK, PALETTE, PathLike, colorbar, new_figure, save, titled
 
 
-def confusion(path: PathLike, y_true: ArrayLike, y_pred: ArrayLike) -> Path:
+def draw_confusion(path: PathLike, y_true: ArrayLike, y_pred: ArrayLike) -> Path:
     """Draws the classes against the clusters, matched clusters first and in class order.
 
     Args:

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfcluster.plots.cells import (
+from tfcluster.plots.figure import INK, PathLike, save, titled
+from tfcluster.plots.sample_grids import (
     MAX_DEVIATIONS,
     Picture,
     mark_empty,
@@ -17,7 +18,6 @@ from tfcluster.plots.cells import (
     profile_grid,
     shown_of,
 )
-from tfcluster.plots.figure import INK, PathLike, save, titled
 from tfcluster.profile import ClusterProfile
 
 MAX_FEATURES = 40
@@ -25,14 +25,14 @@ MAX_FEATURES_WITH_MEANS = 15  # of more features there is no room for the number
 MAX_COLUMNS = 10  # pictures beside each other
 
 
-def profile(path: PathLike, clusters: ClusterProfile, picture: Picture | None) -> Path:
+def draw_profile(path: PathLike, clusters: ClusterProfile, picture: Picture | None) -> Path:
     """Draws the mean of each cluster: a picture, or its distance from the mean of all samples.
 
     Args:
       path: The PNG to write.
       clusters: Their means and spreads.
-      picture: How a sample is drawn, as for `top_confidence`; None for tables, of which a heat map
-        shows the 40 features that differ most.
+      picture: How a sample is drawn, as for `draw_top_confidence`; None for tables, of which a
+        heat map shows the 40 features that differ most.
 
     Returns:
       `path`.
