@@ -266,13 +266,23 @@ def test_a_profile_of_pictures_is_the_mean_pictures(png: Path, figures: list[Fig
     np.testing.assert_allclose(low + (high - low) / 16 * tile(figures[0], 0, 9), mean)
 
 
-def test_cluster_numbers(png: Path) -> None:
-    table = [
-        {"n_clusters": k, "silhouette": -abs(k - 4), "davies_bouldin": float("nan")}
+def test_scores_by_number_of_clusters(png: Path, figures: list[Figure]) -> None:
+    records = [
+        {"n_clusters": k, "silhouette": -abs(k - 4), "davies_bouldin": float("nan"), "stability": k}
         for k in (5, 2, 4)
     ]
-    plots.draw_n_clusters(png, table)
+    plots.draw_n_clusters(png, records, recommended=4)
     assert colours(png) > 10
+    silhouette, stability = figures[0].axes
+    assert np.transpose(silhouette.lines[1].get_data()).tolist() == [[2, -2], [4, 0], [5, -1]]
+    assert silhouette.get_title(loc="left") == "Best at 4 (higher is better)"
+    assert stability.get_title(loc="left") == "Best at 5 (higher is better)"
+    assert all(set(ax.lines[0].get_xdata()) == {4} for ax in figures[0].axes)
+
+
+def test_numbers_of_clusters_without_scores_are_drawn(png: Path) -> None:
+    plots.draw_n_clusters(png, [{"n_clusters": 2, "silhouette": None}])
+    assert colours(png) > 3
 
 
 DIGIT = Drawn("image", (8, 8))
@@ -472,7 +482,7 @@ def test_the_selected_trial_is_marked(png: Path, figures: list[Figure]) -> None:
         (lambda p: plots.draw_embedding(p, np.zeros((3, 2)), [0, 1]), "2 labels for 3 rows"),
         (lambda p: plots.draw_embedding(p, np.full((3, 2), np.nan), [0, 1, 1]), "finite matrix"),
         (lambda p: plots.draw_confusion(p, [0, 1], [0]), "y_true has 2, y_pred has 1"),
-        (lambda p: plots.draw_n_clusters(p, []), "`table` needs a record"),
+        (lambda p: plots.draw_n_clusters(p, []), "`records` needs one record"),
         (
             lambda p: plots.draw_top_confidence(p, np.zeros((3, 4)), np.ones((2, 2)), None),
             "X has 3, q has 2",

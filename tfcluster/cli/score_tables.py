@@ -10,6 +10,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Column, Table
 
+from tfcluster.n_clusters import Recommendation
+
 MethodScores = dict[str, dict[str, Any]]
 """Method to its scores, `seconds` among them."""
 
@@ -19,8 +21,10 @@ _COLUMNS = {
     "ari": ("ARI", ".3f"),
     "purity": ("purity", ".3f"),
     "silhouette": ("silh.", ".3f"),
+    "simplified_silhouette": ("simpl. silh.", ".3f"),
     "calinski_harabasz": ("CH", ".1f"),
     "davies_bouldin": ("DB", ".3f"),
+    "stability": ("stability", ".2f"),
     "seconds": ("sec.", ".0f"),
 }
 
@@ -59,13 +63,19 @@ def print_scores(
     console.print(_LEGEND)
 
 
-def print_cluster_numbers(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Prints a row per number of clusters and says which the silhouette prefers."""
-    console.print(_table("clusters", [(str(row["n_clusters"]), row) for row in rows]))
-    defined = [row for row in rows if math.isfinite(row["silhouette"])]
-    if defined:
-        best = max(defined, key=lambda row: row["silhouette"])
-        console.print(f"The silhouette is best at {best['n_clusters']} clusters.")
+def print_n_clusters(
+    console: Console, records: Sequence[Mapping[str, Any]], recommendation: Recommendation
+) -> None:
+    """Prints a row for each number of clusters, and which number is recommended and why.
+
+    Args:
+      console: Where to print.
+      records: Scores of each number, as for `recommend_n_clusters`.
+      recommendation: What it returned.
+    """
+    console.print(_table("clusters", [(str(record["n_clusters"]), record) for record in records]))
+    is_one = recommendation.n_clusters is not None
+    console.print(("Recommended: " if is_one else "") + recommendation.reason)
 
 
 def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from tfcluster.cli.options import DECExecution, DECOptions
 from tfcluster.cli.run_folder import RunFolder, open_run_folder, with_threads
 from tfcluster.cli.score_tables import (
     MethodScores,
-    print_cluster_numbers,
+    print_n_clusters,
     print_scores,
 )
 from tfcluster.config import DECConfig
@@ -25,6 +25,7 @@ from tfcluster.data.loading import Dataset, load_data
 from tfcluster.dec.autoencoder import Pretrained, pretrained_weights
 from tfcluster.dec.estimator import DEC
 from tfcluster.dec.self_training import fit_kmeans
+from tfcluster.n_clusters import recommend_n_clusters
 from tfcluster.profile import ClusterProfile
 from tfcluster.runtime import provenance, set_threads
 from tfcluster.training.progress import TrainingProgress
@@ -102,15 +103,17 @@ def _published(task: _Task, n_clusters: int) -> Mapping[str, Mapping[str, float]
 def _train_range(task: _Task, numbers: range, run: RunFolder) -> None:
     """Pretrains once, trains with each number of clusters, and compares them without labels."""
     pretrained = task.options.pretrained or _pretrain(task, numbers[0], run)
-    table = []
+    records = []
     for n_clusters in numbers:
         task.console.print(f"{n_clusters} clusters")
         folder = run.subfolder(f"{n_clusters}_clusters", n_clusters=str(n_clusters))
         _, scores = _fit(task, n_clusters, folder, pretrained)
-        table.append({"n_clusters": n_clusters, **scores["DEC"]})
-    run.write_json("result.json", {**run.question(), "table": table, **provenance()})
-    plots.draw_n_clusters(run.path / "cluster_numbers.png", table)
-    print_cluster_numbers(task.console, table)
+        records.append({"n_clusters": n_clusters, **scores["DEC"]})
+    recommendation = recommend_n_clusters(records)
+    result = {"table": records, "recommendation": recommendation._asdict()}
+    run.write_json("result.json", {**run.question(), **result, **provenance()})
+    plots.draw_n_clusters(run.path / "n_clusters.png", records, recommendation.n_clusters)
+    print_n_clusters(task.console, records, recommendation)
 
 
 def _pretrain(task: _Task, n_clusters: int, run: RunFolder) -> list[np.ndarray]:

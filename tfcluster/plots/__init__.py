@@ -11,14 +11,11 @@ from tfcluster.plots.generated_samples import (
     draw_interpolation,
     draw_reconstructions,
 )
+from tfcluster.plots.n_clusters import draw_n_clusters
 from tfcluster.plots.partition import draw_partition
 from tfcluster.plots.profile import draw_profile
 from tfcluster.plots.top_confidence import draw_top_confidence
-from tfcluster.plots.training_curves import (
-    draw_adversarial_curves,
-    draw_n_clusters,
-    draw_training_curves,
-)
+from tfcluster.plots.training_curves import draw_adversarial_curves, draw_training_curves
 from tfcluster.plots.trials import draw_trials
 
 __all__ = [

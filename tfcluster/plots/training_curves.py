@@ -1,4 +1,4 @@
-"""The losses and scores of a run, and scores against the number of clusters."""
+"""Losses and scores during training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from tfcluster.errors import InputError
 from tfcluster.plots.figure import FAINT, PALETTE, PathLike, new_figure, note, save, titled
 from tfcluster.plots.trials import NAMES
 
@@ -114,44 +113,9 @@ def _scores_of(records: Sequence[Record]) -> dict[str, tuple[np.ndarray, np.ndar
     return {name: series for name, series in scores.items() if len(series[0])}
 
 
-def draw_n_clusters(path: PathLike, table: Sequence[Record]) -> Path:
-    """Draws three scores against the number of clusters, with the best value marked.
-
-    Args:
-      path: The PNG to write.
-      table: One record a number of clusters, with `n_clusters` and any of `silhouette`,
-        `calinski_harabasz`, `davies_bouldin`; missing values and NaN are left out.
-
-    Returns:
-      `path`.
-
-    Raises:
-      InputError: If the table is empty.
-    """
-    if not table:
-        raise InputError("`table` needs a record for each number of clusters. Received none.")
-    scores = {
-        "silhouette": ("Silhouette", "higher", np.argmax),
-        "calinski_harabasz": ("Calinski-Harabasz", "higher", np.argmax),
-        "davies_bouldin": ("Davies-Bouldin", "lower", np.argmin),
-    }
-    figure = new_figure(11, 3.4)
-    for ax, (key, (name, better, pick)) in zip(figure.subplots(1, 3), scores.items(), strict=True):
-        numbers, values = _series(table, key, by="n_clusters")
-        if not len(values):
-            note(ax, f"no {name} score")
-            continue
-        best = pick(values)
-        _line(ax, numbers, values, f"Best at {numbers[best]:.0f} ({better} is better)", name)
-        ax.plot(numbers, values, "o", color=PALETTE[0], markersize=4)
-        ax.plot(numbers[best], values[best], "o", color=PALETTE[2], markersize=9)
-        ax.set_xlabel("number of clusters")
-    return save(figure, path)
-
-
-def _series(records: Iterable[Record], key: str, by: str = "step") -> tuple[np.ndarray, np.ndarray]:
-    """Sorted steps (or another column), and the finite values of `key` seen at them."""
-    pairs = [(r[by], r[key]) for r in records if r.get(key) is not None and by in r]
+def _series(records: Iterable[Record], key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns sorted steps and the finite values of `key` at them."""
+    pairs = [(r["step"], r[key]) for r in records if r.get(key) is not None and "step" in r]
     table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
     table = table[np.isfinite(table).all(axis=1)]
     steps, values = table[np.argsort(table[:, 0], kind="stable")].T
