@@ -92,9 +92,9 @@ def test_embedding_of_any_size(png: Path, n: int, d: int, k: int) -> None:
 def test_embedding_with_classes_is_taller_and_samples(png: Path) -> None:
     Z, labels = rows_in_blobs(50, 4, 5)
     names = np.array(["cat", "dog", "owl"])[labels % 3]
-    plots.draw_embedding(png, Z, labels, max_rows=20)
+    plots.draw_embedding(png, Z, labels, max_samples=20)
     height = imread(png).shape[0]
-    plots.draw_embedding(png, Z, labels, centers=Z[:5], y=names, max_rows=20)
+    plots.draw_embedding(png, Z, labels, centroids=Z[:5], y=names, max_samples=20)
     assert imread(png).shape[0] > 1.8 * height
     assert colours(png) > 10
 
@@ -103,20 +103,20 @@ def test_embedding_is_repeatable_and_the_seed_counts(tmp_path: Path) -> None:
     Z, labels = rows_in_blobs(40, 4, 2)
     paths = [tmp_path / name for name in "abc"]
     for path, seed in zip(paths, (0, 0, 1), strict=True):
-        plots.draw_embedding(path, Z, labels, max_rows=20, seed=seed)
+        plots.draw_embedding(path, Z, labels, max_samples=20, seed=seed)
     first, again, other = (path.read_bytes() for path in paths)
     assert first == again != other
 
 
 def test_a_collapsed_embedding_is_drawn(png: Path) -> None:
-    plots.draw_embedding(png, np.ones((20, 3)), np.zeros(20, int), centers=np.ones((2, 3)))
+    plots.draw_embedding(png, np.ones((20, 3)), np.zeros(20, int), centroids=np.ones((2, 3)))
     assert colours(png) > 3
 
 
 def test_a_class_has_the_colour_of_its_cluster() -> None:
     # Cluster 0 holds the b's and 1 the a's, so b is number 0 and a 1; c is matched to none.
     y, labels = np.array(["a", "a", "b", "b", "c"]), np.array([1, 1, 0, 0, 0])
-    names, codes = embedding._match_colours(np.unique(y, return_inverse=True), y, labels)
+    names, codes = embedding._match_colors(np.unique(y, return_inverse=True), y, labels)
     assert names.tolist() == ["b", "a", "c"]
     assert codes.tolist() == [1, 1, 0, 0, 2]
 
@@ -479,7 +479,7 @@ def test_the_selected_trial_is_marked(png: Path, figures: list[Figure]) -> None:
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda p: plots.draw_embedding(p, np.zeros((3, 2)), [0, 1]), "2 labels for 3 rows"),
+        (lambda p: plots.draw_embedding(p, np.zeros((3, 2)), [0, 1]), "2 labels for 3 samples"),
         (lambda p: plots.draw_embedding(p, np.full((3, 2), np.nan), [0, 1, 1]), "finite matrix"),
         (lambda p: plots.draw_confusion(p, [0, 1], [0]), "y_true has 2, y_pred has 1"),
         (lambda p: plots.draw_n_clusters(p, []), "`records` needs one record"),
@@ -491,7 +491,7 @@ def test_the_selected_trial_is_marked(png: Path, figures: list[Figure]) -> None:
             lambda p: plots.draw_top_confidence(
                 p, np.zeros((2, 4)), np.ones((2, 2)), Drawn("image", (3, 3))
             ),
-            r"Received \(3, 3\) for rows of 4 values",
+            r"Received \(3, 3\) for samples of 4 values",
         ),
         (
             lambda p: plots.draw_top_confidence(
@@ -501,16 +501,19 @@ def test_the_selected_trial_is_marked(png: Path, figures: list[Figure]) -> None:
         ),
         (
             lambda p: plots.draw_generated_samples(p, np.zeros((3, 4)), None),
-            r"`rows` .* shape \(3, 4\)",
+            r"`samples` .* shape \(3, 4\)",
         ),
-        (lambda p: plots.draw_generated_samples(p, np.zeros((3, 2, 4)), DIGIT), "rows of 4 values"),
+        (
+            lambda p: plots.draw_generated_samples(p, np.zeros((3, 2, 4)), DIGIT),
+            "samples of 4 values",
+        ),
         (
             lambda p: plots.draw_generated_samples(p, np.full((3, 2, 4), np.inf), None),
             "24 values NaN or inf",
         ),
         (
             lambda p: plots.draw_interpolation(p, np.zeros((2, 5, 4)), None, [(0, 1)]),
-            "1 pairs for 2 lines",
+            "1 pairs for 2 interpolations",
         ),
         (
             lambda p: plots.draw_reconstructions(p, np.zeros((2, 4)), np.zeros((3, 4)), None),

@@ -72,7 +72,7 @@ def test_bars_are_stacked_by_class(tmp_path: Path, figures: list[Figure]) -> Non
     assert bars == {"cat": [(0, 3), (0, 0)], "dog": [(3, 0), (0, 2)], "owl": [(3, 1), (2, 0)]}
     assert [text.get_text() for text in ax.texts] == ["4", "2"]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["cat", "dog", "owl"]
-    assert ax.get_title(loc="left") == "2 clients of 2 to 4 rows, median 3"
+    assert ax.get_title(loc="left") == "2 clients with 2 to 4 samples, median 3"
     assert ax.yaxis_inverted()
 
 

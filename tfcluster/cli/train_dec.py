@@ -192,7 +192,7 @@ def _draw(dec: DEC, task: _Task, folder: Path, q: np.ndarray) -> None:
     data = task.data
     embedding = dec.transform(data.X)
     plots.draw_embedding(
-        folder / "embedding.png", embedding, dec.labels_, centers=dec.cluster_centers_, y=data.y
+        folder / "embedding.png", embedding, dec.labels_, centroids=dec.cluster_centers_, y=data.y
     )
     plots.draw_training_curves(folder / "curves.png", dec.history_, tol=task.config.tol)
     plots.draw_top_confidence(

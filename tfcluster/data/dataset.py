@@ -13,12 +13,12 @@ from tfcluster.scaling import Standardizer
 
 @dataclass(frozen=True)
 class Picture:
-    """How a row of features is drawn.
+    """How a sample is drawn.
 
     Attributes:
-      kind: "image": grey values, 0 black and 1 white; "strokes": points (x, y) of a pen's
-        way, y upwards.
-      shape: What a row is reshaped to: (height, width) or (points, 2).
+      kind: "image": gray values, the smallest black; "strokes": points (x, y) of a pen's path, y
+        upwards.
+      shape: Shape of a sample: (height, width) or (points, 2).
     """
 
     kind: Literal["image", "strokes"]
@@ -46,8 +46,8 @@ class Dataset(NamedTuple):
       y: int64 (n_samples,) labels, or None if there are none.
       picture: How a sample is drawn, or None for tables.
       feature_names: Name of each feature.
-      units: What undoes the scaling: features times `sd` plus `mean` are in the original units.
-        None if they are in them already, or have no common units.
+      units: What undoes the scaling: features times `sd` plus `mean` are in their original units.
+        None if the features are in original units, or each sample is scaled by itself.
     """
 
     X: NDArray[np.float32]
@@ -57,8 +57,8 @@ class Dataset(NamedTuple):
     units: Standardizer | None
 
 
-class Raw(NamedTuple):
-    """What was read, before scaling.
+class RawData(NamedTuple):
+    """Samples as they were read, before scaling.
 
     Attributes:
       X: Train samples, then test samples.

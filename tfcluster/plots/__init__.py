@@ -1,4 +1,4 @@
-"""Pictures of a run: what was found, how training went, and what a generator makes.
+"""Pictures of a run: its clusters, its training, and the samples its generator makes.
 
 Each function takes arrays or records, writes one PNG of at most 300 KB and returns its path.
 """

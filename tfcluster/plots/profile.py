@@ -1,4 +1,4 @@
-"""What tells clusters apart: their means, as pictures or as a heat map."""
+"""Cluster profiles: means of the clusters, as pictures or as a heat map."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tfcluster.plots.sample_grids import (
     MAX_DEVIATIONS,
     Picture,
     mark_empty,
+    name_selection,
     picture_grid,
     profile_grid,
-    shown_of,
 )
 from tfcluster.profile import ClusterProfile
 
@@ -59,7 +59,7 @@ def _heat_map(clusters: ClusterProfile) -> Figure:
         _write_means(ax, clusters, features)
     ax.set_ylabel("cluster")
     title = "Mean of each cluster" + (", numbers in the units of the data" if has_room else "")
-    titled(ax, title + shown_of(features, len(clusters.feature_names)))
+    titled(ax, title + name_selection(features, len(clusters.feature_names)))
     return figure
 
 
