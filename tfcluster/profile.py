@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tfcluster.data.files import number_features
+from tfcluster.data.dataset import number_features
 from tfcluster.errors import InputError
 from tfcluster.metrics import finite_matrix
 from tfcluster.scaling import Standardizer

@@ -19,7 +19,7 @@ from federated.cli.run import (
 from federated.core.records import RoundRecord
 from federated.estimators.clustergan import FederatedClusterGAN
 from tfcluster import plots
-from tfcluster.cli.run import MethodScores
+from tfcluster.cli.score_tables import MethodScores
 from tfcluster.config import gan_config
 
 _KMEANS_RESTARTS = 20
@@ -57,7 +57,7 @@ def federate_clustergan(
     ) as run:
         run.fit(model)
         model.save(run.path / "model.npz")
-        run.write_client_labels(lambda x: (model.predict(x), _z_c(model, x).max(axis=1)))
+        run.write_client_labels(model, lambda x: _z_c(model, x).max(axis=1))
         console.print("Scoring and drawing ...")
         scores = _scores(model, run)
         _draw(model, run)
@@ -93,14 +93,16 @@ def _draw(model: FederatedClusterGAN, run: FederatedRun) -> None:
     labels = pooled_labels(model)
     codes = np.concatenate([model.transform(x) for x, _ in dataset.clients])
     history = [_drawn(record) for record in model.history_]
-    plots.adversarial_curves(folder / "curves.png", history, unit="round")
+    plots.draw_adversarial_curves(folder / "curves.png", history, unit="round")
     training = [record for record in history if record["phase"] == "adversarial"]
-    plots.cluster_use(folder / "cluster_use.png", training, unit="round")
-    plots.embedding(folder / "embedding.png", codes, labels, y=y)
+    plots.draw_cluster_sizes(folder / "cluster_use.png", training, unit="round")
+    plots.draw_embedding(folder / "embedding.png", codes, labels, y=y)
     samples = np.stack([model.sample(_SHOWN, k) for k in range(model.n_clusters_)])
-    plots.samples(folder / "samples.png", samples, dataset.picture)
+    plots.draw_generated_samples(
+        folder / "samples.png", samples, dataset.picture, dataset.feature_names or None
+    )
     if y is not None:
-        plots.confusion(folder / "confusion.png", y, labels)
+        plots.draw_confusion(folder / "confusion.png", y, labels)
     run.draw_client_clusters(model)
 
 

@@ -16,7 +16,7 @@ from federated.cli.run import (
 )
 from federated.estimators.dec import FederatedDEC
 from tfcluster import plots
-from tfcluster.cli.run import MethodScores
+from tfcluster.cli.score_tables import MethodScores, print_n_clusters
 from tfcluster.config import dec_config
 
 
@@ -49,22 +49,17 @@ def federate_dec(
     with begin_run("federated_dec", options, config, dataset, out, execution, console) as run:
         run.fit(model)
         model.save(run.path / "model.npz")
-        run.write_client_labels(lambda x: _labels(model, x))
+        run.write_client_labels(model, lambda x: model.soft_assign(x).max(axis=1))
         console.print("Scoring and drawing ...")
         X = model.standardized(dataset.pooled()[0])
         scores = _scores(model, run, X)
         _draw(model, run, X)
         run.show_profile(model)
-        run.write_result(model, scores, **_selection(model))
+        run.write_result(model, scores, **_show_selection(model, run))
         console.print(
             "Scores of AE and DEC are exact, from sums over clients. The silhouette, and k-means, "
             "are of all samples in one place, which only a simulation has."
         )
-
-
-def _labels(model: FederatedDEC, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    q = model.soft_assign(x)
-    return q.argmax(axis=1), q.max(axis=1)
 
 
 def _scores(model: FederatedDEC, run: FederatedRun, X: np.ndarray) -> MethodScores:
@@ -81,10 +76,14 @@ def _scores(model: FederatedDEC, run: FederatedRun, X: np.ndarray) -> MethodScor
     return scores
 
 
-def _selection(model: FederatedDEC) -> dict[str, object]:
-    if not model.selection_:
+def _show_selection(model: FederatedDEC, run: FederatedRun) -> dict[str, object]:
+    """Prints and draws the comparison of several numbers of clusters; returns it as a result."""
+    found = model.recommendation_
+    if found is None:
         return {}
-    return {"table": model.selection_, "recommendation": model.recommendation_}
+    print_n_clusters(run.console, model.selection_, found)
+    plots.draw_n_clusters(run.path / "n_clusters.png", model.selection_, found.n_clusters)
+    return {"table": model.selection_, "recommendation": found._asdict()}
 
 
 def _draw(model: FederatedDEC, run: FederatedRun, X: np.ndarray) -> None:
@@ -92,17 +91,23 @@ def _draw(model: FederatedDEC, run: FederatedRun, X: np.ndarray) -> None:
     samples, y = run.dataset.pooled()
     labels = pooled_labels(model)
     history = [record.flat() for record in model.history_]
-    plots.curves(folder / "curves.png", history, tol=model.config_.model.tol, unit="round")
-    plots.embedding(
+    plots.draw_training_curves(
+        folder / "curves.png", history, tol=model.config_.model.tol, unit="round"
+    )
+    plots.draw_embedding(
         folder / "embedding.png",
         dec.transform(samples),
         labels,
-        centers=dec.cluster_centers_,
+        centroids=dec.cluster_centers_,
         y=y,
     )
-    plots.top_confidence(
-        folder / "top_confidence.png", X, dec.soft_assign(samples), run.dataset.picture
+    plots.draw_top_confidence(
+        folder / "top_confidence.png",
+        X,
+        dec.soft_assign(samples),
+        run.dataset.picture,
+        run.dataset.feature_names or None,
     )
     if y is not None:
-        plots.confusion(folder / "confusion.png", y, labels)
+        plots.draw_confusion(folder / "confusion.png", y, labels)
     run.draw_client_clusters(model)

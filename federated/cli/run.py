@@ -20,26 +20,18 @@ from federated.data.federated_dataset import (
     load_federated_dataset,
 )
 from tfcluster import metrics, plots
-from tfcluster.cli.run import (
-    MethodScores,
-    asked,
-    numbers_of_clusters,
-    open_folder,
-    told_how_to_resume,
-    with_threads,
-)
-from tfcluster.cli.run_folder import RunFolder, label_table
-from tfcluster.cli.tables import print_partition, print_profile, print_scores
+from tfcluster.cli.cluster_tables import print_clusters, print_partition, print_profile
+from tfcluster.cli.run_folder import RunFolder, label_table, open_run_folder, with_threads
+from tfcluster.cli.score_tables import MethodScores, print_scores
 from tfcluster.dec.self_training import fit_kmeans
 from tfcluster.errors import unknown_name
-from tfcluster.files import atomic_write
 from tfcluster.runtime import provenance, set_threads
 from tfcluster.training.progress import TrainingProgress
 
 AnyOptions = TypeVar("AnyOptions", bound=FederateOptions)
 
-Label = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Maps samples as they were given to labels and how sure the model is of each."""
+Confidence = Callable[[np.ndarray], np.ndarray]
+"""Maps samples as they were given to how certain the model is of each one's label, in [0, 1]."""
 
 
 def find_workers(backend: str, n_workers: int) -> BackendDescription:
@@ -71,7 +63,7 @@ def prepare(
 def numbers_to_find(options: FederateOptions, dataset: FederatedDataset) -> range:
     """Returns the numbers of clusters asked for, or the number of classes."""
     classes = np.arange(len(dataset.classes)) if dataset.classes else None
-    return numbers_of_clusters(options, classes)
+    return options.numbers_of_clusters(classes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,20 +102,24 @@ class FederatedRun:
     def _log(self, record: RoundRecord) -> None:
         self.folder.log(record.to_dict(), record.flat())
 
-    def write_client_labels(self, label: Label) -> None:
-        """Writes `clients/NAME/labels.csv` for every client, as each would for itself."""
+    def write_client_labels(self, model: Any, confidence: Confidence) -> None:
+        """Writes `clients/NAME/labels.csv` for every client, and prints the clusters."""
+        found = []
         for name, (x, _) in zip(self.dataset.names, self.dataset.clients, strict=True):
-            labels, confidence = label(x)
-            rows = zip(range(len(labels)), labels.tolist(), confidence.tolist(), strict=True)
-            path = self.path / "clients" / name.replace("/", "_") / "labels.csv"
-            with atomic_write(path) as stream:
-                stream.write(label_table(rows).encode())
+            labels, certainty = model.client_labels_[name], confidence(x)
+            rows = zip(range(len(labels)), labels.tolist(), certainty.tolist(), strict=True)
+            path = Path("clients") / name.replace("/", "_") / "labels.csv"
+            self.folder.write_text(str(path), label_table(rows))
+            found.append(certainty)
+        _, y = self.dataset.pooled()
+        labels, certainty = pooled_labels(model), np.concatenate(found)
+        print_clusters(self.console, labels, certainty, model.n_clusters_, y)
 
     def show_profile(self, model: Any) -> None:
         """Prints, writes and draws the mean and spread of each cluster's features."""
         print_profile(self.console, model.profile_)
         self.folder.write_text("profile.csv", model.profile_.to_csv())
-        plots.profile(self.path / "profile.png", model.profile_, self.dataset.picture)
+        plots.draw_profile(self.path / "profile.png", model.profile_, self.dataset.picture)
 
     def pooled_scores(self, model: Any, X: np.ndarray, restarts: int) -> tuple[Any, Any]:
         """Returns k-means of the pooled samples, and the silhouette of the model's labels.
@@ -151,7 +147,7 @@ class FederatedRun:
                 for labels in model.client_labels_.values()
             ]
         )
-        plots.partition(
+        plots.draw_partition(
             self.path / "client_clusters.png",
             counts,
             self.dataset.names,
@@ -163,7 +159,7 @@ class FederatedRun:
         """Writes `result.json` and prints the scores."""
         phases = dict.fromkeys(record.phase for record in model.history_)
         result = {
-            **asked(self.folder),
+            **self.folder.question(),
             "backend": self.backend,
             "n_clusters": model.n_clusters_,
             "clients": len(self.dataset.names),
@@ -186,12 +182,12 @@ def begin_run(
     console: Console,
 ) -> Iterator[FederatedRun]:
     """Opens a run's folder and shows the clients, once everything was checked."""
-    folder = open_folder(algorithm, options, config, out, execution.resume)
+    folder = open_run_folder(algorithm, options, config, out, execution.resume)
     set_threads(options.n_threads)
-    with told_how_to_resume(out, console):
+    with folder.announced(console):
         counts, classes = dataset.counts(), dataset.classes or ("samples",)
         print_partition(console, counts, dataset.names, classes)
-        plots.partition(folder.path / "partition.png", counts, dataset.names, classes)
+        plots.draw_partition(folder.path / "partition.png", counts, dataset.names, classes)
         console.print(f"Starting the {execution.backend} backend ...")
         yield FederatedRun(options, execution.backend, dataset, folder, console)
 

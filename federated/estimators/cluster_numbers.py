@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from federated.algorithms.kmeans import Embedding, LloydIteration
 from federated.algorithms.stability import StartAgreement, stability
 from federated.core.scaling import Scaling
 from federated.estimators.fit import Fit
+from tfcluster.n_clusters import Recommendation, recommend_n_clusters
 from tfcluster.profile import ClusterProfile
 from tfcluster.scaling import Standardizer
 
@@ -54,5 +56,12 @@ def profile_of(fit: Fit, evaluation: Evaluation, scaling: Scaling) -> ClusterPro
     )
 
 
-def best_number(records):  # STUB
-    return int(np.argmax([r["simplified_silhouette"] for r in records])), "stub"
+def choose(records: Sequence[Mapping[str, Any]]) -> tuple[int, Recommendation]:
+    """Returns the place of the recommended number of clusters among records, and why.
+
+    The first one is chosen where no number is recommended.
+    """
+    found = recommend_n_clusters(records)
+    numbers = [record["n_clusters"] for record in records]
+    place = 0 if found.n_clusters is None else numbers.index(found.n_clusters)
+    return place, found

@@ -23,7 +23,7 @@ from federated.core.rounds import Position
 from federated.core.scaling import Scaling
 from federated.data.federated_dataset import FederatedDataset
 from federated.estimators.base import FederatedEstimator
-from federated.estimators.cluster_numbers import best_number, measure_stability, profile_of
+from federated.estimators.cluster_numbers import choose, measure_stability, profile_of
 from federated.estimators.fit import Fit
 from federated.phases.centroids import CentroidMethod
 from federated.phases.dec import (
@@ -102,7 +102,8 @@ class FederatedDEC(FederatedEstimator):
       initial_scores_: Those of the initial centroids ("AE + k-means").
       history_: A `RoundRecord` of every round.
       selection_: For several numbers of clusters, a record of each: scores and stability.
-      recommendation_: Why `n_clusters_` was chosen among several.
+      recommendation_: The number recommended among several, and the `reason`; None of a single
+        one.
       profile_: Mean and spread of each feature in each cluster, in the original units, from sums.
       config_: The `FederatedDECConfig`.
     """
@@ -232,10 +233,10 @@ class FederatedDEC(FederatedEstimator):
             for run in runs:
                 run.run([], start=pretrained, suffix=f".{run.n_clusters}")
         chosen = 0
-        self.selection_, self.recommendation_ = [], ""
+        self.selection_, self.recommendation_ = [], None
         if len(runs) > 1:
             self.selection_ = [run.describe() for run in runs]
-            chosen, self.recommendation_ = best_number(self.selection_)
+            chosen, self.recommendation_ = choose(self.selection_)
         self._adopt(runs[chosen], runs)
 
     def _adopt(self, run: _Clustering, runs: Sequence[_Clustering]) -> None:

@@ -20,7 +20,7 @@ from federated.core.rounds import Position
 from federated.core.scaling import Scaling
 from federated.data.federated_dataset import FederatedDataset
 from federated.estimators.base import FederatedEstimator
-from federated.estimators.cluster_numbers import best_number, measure_stability, profile_of
+from federated.estimators.cluster_numbers import choose, measure_stability, profile_of
 from federated.estimators.fit import Fit
 from federated.phases.centroids import CentroidMethod, CentroidPhase, CentroidSearch
 from federated.phases.scaling import scaling_phases
@@ -142,10 +142,10 @@ class FederatedKMeans(FederatedEstimator):
         shared = fit.run(before, suffix=".scaling" if len(counts) > 1 else "")
         runs = [_Search(fit, config, int(k), shared, len(counts) > 1) for k in counts]
         chosen = 0
-        self.selection_, self.recommendation_ = [], ""
+        self.selection_, self.recommendation_ = [], None
         if len(runs) > 1:
             self.selection_ = [run.describe() for run in runs]
-            chosen, self.recommendation_ = best_number(self.selection_)
+            chosen, self.recommendation_ = choose(self.selection_)
         best = runs[chosen]
         history = [*shared.history, *(record for run in runs for record in run.own_history)]
         self._set_fitted(fit.dataset, best.model(), config, history, best.final.scores)

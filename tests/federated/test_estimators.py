@@ -304,7 +304,7 @@ def test_a_range_shares_one_pretraining_and_recommends_a_number(tmp_path):
         assert {"simplified_silhouette", "calinski_harabasz", "davies_bouldin"} <= row.keys()
         assert -1 <= row["stability"] <= 1
     assert model.n_clusters_ in (2, 3, 4)
-    assert str(model.n_clusters_) in model.recommendation_
+    assert str(model.n_clusters_) in model.recommendation_.reason
     assert [record.phase for record in model.history_].count("pretrain") == 3
     alone = FederatedDEC(model.n_clusters_, **SMALL).fit(CLIENTS)
     assert_same_bits(model, alone)

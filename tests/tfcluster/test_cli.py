@@ -16,7 +16,7 @@ from rich.console import Console
 from tests.tfcluster.helpers import blobs
 from tfcluster import DEC, ClusterGAN
 from tfcluster.cli import main as cli
-from tfcluster.cli.tables import print_trials
+from tfcluster.cli.score_tables import print_trials
 
 COMMAND = [sys.executable, "-m", "tfcluster"]
 TINY = ["--set", "dims=[16,4]", "--set", "max_steps=60", "--set", "kmeans_restarts=2"]
@@ -103,10 +103,12 @@ def test_range_of_clusters(tmp_path):
     result = tfcluster(*words, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
-    assert "silhouette is best at" in result.stdout
-    table = json.loads((tmp_path / "run" / "result.json").read_text())["table"]
+    assert "Recommended: 3 clusters: the silhouette is" in " ".join(result.stdout.split())
+    found = json.loads((tmp_path / "run" / "result.json").read_text())
+    table = found["table"]
+    assert found["recommendation"]["n_clusters"] == 3
     assert [row["n_clusters"] for row in table] == [2, 3, 4]
-    assert (tmp_path / "run" / "cluster_numbers.png").stat().st_size > 0
+    assert (tmp_path / "run" / "n_clusters.png").stat().st_size > 0
     one = tmp_path / "run" / "3_clusters"
     names = {"model.npz", "labels.csv", "metrics.jsonl", "events", "embedding.png", "result.json"}
     assert names <= {path.name for path in one.iterdir()}

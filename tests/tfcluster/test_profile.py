@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tfcluster.cli.tables import print_profile
+from tfcluster.cli.cluster_tables import print_profile
 from tfcluster.errors import InputError
 from tfcluster.profile import ClusterProfile
 from tfcluster.scaling import Standardizer

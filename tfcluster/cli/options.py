@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from tfcluster.cli.commands import Parsed
@@ -93,6 +94,35 @@ class RunOptions:
     def n_threads(self) -> int:
         """Operations that TensorFlow runs at a time: `threads`, or the cores, at most two."""
         return min(2, available_cores()) if self.threads is None else self.threads
+
+    def numbers_of_clusters(self, y: np.ndarray | None) -> range:
+        """Returns the numbers of clusters asked for, or the number of classes.
+
+        Args:
+          y: `(n_samples,)` classes, or None.
+
+        Raises:
+          InputError: If there is neither, or the text is neither a number nor a range.
+        """
+        if self.n_clusters is None:
+            if y is None:
+                raise InputError(
+                    f"{self.dataset} has no labels to count, so --n-clusters must say how many "
+                    "clusters to find."
+                )
+            n_classes = len(np.unique(y))
+            return range(n_classes, n_classes + 1)
+        first, _, last = self.n_clusters.partition(":")
+        try:
+            numbers = range(int(first), int(last or first) + 1)
+        except ValueError:
+            numbers = range(0)
+        if not numbers or numbers[0] < 2:
+            raise InputError(
+                "--n-clusters must be a number from 2 on, or a range, e.g. 2:15. Received: "
+                f"{self.n_clusters!r}."
+            )
+        return numbers
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`tfcluster predict`: labels for new rows."""
+"""`tfcluster predict`: labels new samples."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def predict(options: PredictOptions, *, console: Console) -> None:
 
     Args:
       options: The run, the samples, and where the table goes.
-      console: Where the table is printed if it goes to no file.
+      console: Where the table is printed unless it goes to a file.
 
     Raises:
       InputError: If the run is not finished, the samples are not like those it was trained on, or
@@ -37,27 +37,28 @@ def predict(options: PredictOptions, *, console: Console) -> None:
 
 
 def predict_file(run: Path, file: str) -> str:
-    """Labels the rows of a file with a finished run's model.
+    """Returns labels of a file's samples as CSV text, by a finished run's model.
 
     Args:
-      run: Folder that `tfcluster train` wrote.
+      run: Folder that `tfcluster train` or `tfcluster federate` wrote.
       file: What `load_data` takes.
 
     Returns:
-      CSV text: row, label, and how sure the model is: q of the label (DEC), or the largest entry
-      of z_c (ClusterGAN).
+      Row of the file, label, and confidence: q of the label (DEC), or the largest entry of z_c
+      (ClusterGAN).
 
     Raises:
-      InputError: If the run is not finished, or the rows are not like those it was trained on.
+      InputError: If the run is not finished, or the samples do not have the features it was trained
+        on.
     """
     folder = RunFolder.open(run)
     model = folder.path / "model.npz"
     if not model.exists():
         raise InputError(
-            f"{run} is not finished, or compares numbers of clusters. Finish it by --resume, or "
-            "train one number of clusters."
+            f"{run} holds no model: the run is not finished, or it compares numbers of clusters. "
+            "Finish it with --resume, or give the folder of one number of clusters."
         )
-    scaling = folder.path / "scaling.npz"  # of clients, who scaled their rows by common numbers
+    scaling = folder.path / "scaling.npz"  # of federated runs whose clients scaled their samples
     X = load_data(file, standardize=not scaling.exists()).X
     X = Standardizer.load(scaling)(X) if scaling.exists() else X
     labels, confidence = _labelled(model, X)

@@ -1,4 +1,4 @@
-"""The classes of a run against its clusters."""
+"""The confusion matrix: classes against clusters."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tfcluster.metrics import accuracy, best_map, contingency
 from tfcluster.plots.figure import INK, PALETTE, PathLike, colorbar, new_figure, save, titled
 
 
-def confusion(path: PathLike, y_true: ArrayLike, y_pred: ArrayLike) -> Path:
-    """Draws the classes against the clusters, matched clusters first and in class order.
+def draw_confusion(path: PathLike, y_true: ArrayLike, y_pred: ArrayLike) -> Path:
+    """Draws the confusion matrix, with matched clusters first and in the order of their classes.
 
     Args:
       path: The PNG to write.
-      y_true: `(rows,)` classes.
-      y_pred: `(rows,)` clusters.
+      y_true: `(n_samples,)` classes.
+      y_pred: `(n_samples,)` clusters.
 
     Returns:
       `path`.
@@ -45,12 +45,12 @@ def confusion(path: PathLike, y_true: ArrayLike, y_pred: ArrayLike) -> Path:
     ax.set_xticks(range(len(order)), order, rotation=90 if _long(order) else 0)
     ax.set_yticks(range(len(classes)), classes)
     ax.set(xlabel="cluster (outlined: matched to the class)", ylabel="class")
-    titled(ax, f"Accuracy {accuracy(y_true, y_pred):.3f} on {counts.sum():,} rows")
+    titled(ax, f"Accuracy {accuracy(y_true, y_pred):.3f} on {counts.sum():,} samples")
     return save(figure, path)
 
 
 def _annotate(ax: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
-    """Writes counts into the cells, or shares of the class if counts are too wide to fit."""
+    """Writes counts into the cells, or shares of the class if counts are too wide."""
     if max(counts.shape) > 30:
         return
     percent = counts.max() >= 10_000

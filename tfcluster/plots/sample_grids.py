@@ -1,4 +1,4 @@
-"""How rows are drawn: images and pen strokes in a grid of cells, tables as lines of a heat map."""
+"""Samples in a grid: images and pen strokes in cells, tables as lines of a heat map."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tfcluster.plots.figure import INK, PALETTE, colorbar, new_figure
 
 MAX_PROFILE_FEATURES = 64
 MAX_NAME = 24  # characters of a feature's name
-MAX_DEVIATIONS = 3.0  # a single row far out would pale all others
+MAX_DEVIATIONS = 3.0  # a single outlier would pale all others
 
 
 class Picture(Protocol):
-    """How a row is drawn; `tfcluster.data.files.Picture` is one."""
+    """How a sample is drawn; `tfcluster.data.dataset.Picture` is one."""
 
     @property
     def kind(self) -> str:
@@ -26,7 +26,7 @@ class Picture(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """What a row is reshaped to."""
+        """Shape of a sample: (height, width[, channels]) or (points, 2)."""
 
 
 def picture_grid(
@@ -38,16 +38,19 @@ def picture_grid(
     tops: Sequence[float] | None = None,
     one_scale: bool = True,
 ) -> tuple[Figure, Axes]:
-    """Draws lines of pictures, one cell a unit of the axes.
+    """Draws lines of pictures; a cell is one unit of the axes wide and high.
 
     Args:
-      lines: `(pictures, features)` each, or with the picture's shape; may be empty.
-      names: What stands at the left of each line.
+      lines: `(n_pictures, n_features)` each, or with the picture's shape; may be empty.
+      names: Text at the left of each line.
       picture: Kind and shape.
-      columns: Cells a line, at least as many as are filled.
-      tops: Where each line begins, downwards; one after another if None.
+      columns: Least number of cells of a line.
+      tops: Distance of each line from the top; one after another if None.
       one_scale: Whether pen strokes keep place and size; otherwise each fills its cell.
-        Images always share one scale of grey.
+        Images always share one gray scale.
+
+    Returns:
+      The figure and its axes.
 
     Raises:
       InputError: If `picture` is of no known kind or does not fit.
@@ -63,7 +66,9 @@ def picture_grid(
     figure = new_figure(2 + 0.62 * columns, 0.9 + 0.62 * height, least=(4.5, 2.4))
     ax = figure.subplots()
     ax.set(xlim=(0, columns), ylim=(height, 0), xticks=[], aspect="equal")
-    filled = {t: _shaped(line, picture) for t, line in zip(starts, lines, strict=True) if len(line)}
+    filled = {
+        t: _reshape(line, picture) for t, line in zip(starts, lines, strict=True) if len(line)
+    }
     if picture.kind == "image":
         _draw_images(ax, filled)
     else:
@@ -84,10 +89,13 @@ def profile_grid(
 
     Args:
       bands: `(n_bands, n_lines, n_features)`, in standard deviations; lines of NaN stay white.
-      names: What stands at the left of each band.
+      names: Text at the left of each band.
       features: The features to draw, by index.
       feature_names: `(n_features,)` names; None to draw indices.
       column_width: Inches of a feature.
+
+    Returns:
+      The figure and its axes.
     """
     n_lines = bands.shape[1]
     gap = int(n_lines > 1)
@@ -111,20 +119,34 @@ def profile_grid(
     return figure, ax
 
 
-def standardised(rows: np.ndarray, by: np.ndarray) -> np.ndarray:
-    """Rows in standard deviations from the mean, both of the columns of `by`."""
+def standardize(samples: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """Returns samples in standard deviations from the mean.
+
+    Args:
+      samples: `(..., n_features)`.
+      by: `(n_samples, n_features)` of which mean and standard deviation are taken.
+    """
     spread = by.std(axis=0)
-    return (rows - by.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    return (samples - by.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
 
 
-def most_different(rows: np.ndarray) -> np.ndarray:
-    """The `MAX_PROFILE_FEATURES` columns in which rows lie furthest apart, in order."""
-    apart = np.nanmax(rows, axis=0) - np.nanmin(rows, axis=0)
+def most_different(samples: np.ndarray) -> np.ndarray:
+    """Returns the `MAX_PROFILE_FEATURES` features in which samples differ most, in their order.
+
+    Args:
+      samples: `(n_samples, n_features)`, in common units.
+    """
+    apart = np.nanmax(samples, axis=0) - np.nanmin(samples, axis=0)
     return np.sort(np.argsort(-apart, kind="stable")[:MAX_PROFILE_FEATURES])
 
 
-def shown_of(features: np.ndarray, n_features: int) -> str:
-    """The end of a title that says which features are left out, if any."""
+def name_selection(features: np.ndarray, n_features: int) -> str:
+    """Returns the end of a title that says which features are drawn, if not all.
+
+    Args:
+      features: Those that are drawn.
+      n_features: Number of all.
+    """
     some = f": {len(features)} of {n_features:,} features, those that differ most"
     return some if len(features) < n_features else ""
 
@@ -132,37 +154,37 @@ def shown_of(features: np.ndarray, n_features: int) -> str:
 def mark_empty(
     ax: Axes, counts: Sequence[int] | np.ndarray, x: float, down: float, height: float = 1
 ) -> None:
-    """Says where a cluster would be drawn why nothing is.
+    """Writes in the place of each cluster without samples that it has none.
 
     Args:
-      ax: Of a grid.
+      ax: The axes of a grid.
       counts: `(n_clusters,)` number of samples.
-      x: Where the text begins.
-      down: How far below the top of its cluster it stands.
-      height: From one cluster to the next.
+      x: Position of the text.
+      down: Its distance from the top of its cluster.
+      height: Height of a cluster.
     """
     for k in np.flatnonzero(np.asarray(counts) == 0):
         ax.text(x, k * height + down, "no samples", va="center", fontsize=8, color=INK)
 
 
 def _shortened(name: str) -> str:
-    """Returns a name that leaves room for the picture."""
+    """Returns a name of at most `MAX_NAME` characters."""
     return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
 
 
-def _shaped(rows: np.ndarray, picture: Picture) -> np.ndarray:
+def _reshape(samples: np.ndarray, picture: Picture) -> np.ndarray:
     shape = (-1, 2) if picture.kind == "strokes" else tuple(picture.shape)
     try:
-        return rows.reshape(len(rows), *shape)
+        return samples.reshape(len(samples), *shape)
     except ValueError as error:
         raise InputError(
-            f"`picture.shape` must hold one row. Received {tuple(picture.shape)} for rows of "
-            f"{rows[0].size} values. Pass picture=None to draw a table."
+            f"`picture.shape` must be that of a sample. Received {tuple(picture.shape)} for "
+            f"samples of {samples[0].size} values. Pass picture=None to draw a table."
         ) from error
 
 
 def _draw_images(ax: Axes, lines: dict[float, np.ndarray]) -> None:
-    """Draws each line as one sheet, a pixel of white between its images and below them."""
+    """Draws each line as one image, with a white pixel between pictures and below them."""
     drawn = np.concatenate(list(lines.values()))
     low, spread = drawn.min(), np.ptp(drawn) or 1.0
     height, width = drawn.shape[1:3]
@@ -175,7 +197,7 @@ def _draw_images(ax: Axes, lines: dict[float, np.ndarray]) -> None:
 
 
 def _draw_strokes(ax: Axes, lines: dict[float, np.ndarray], one_scale: bool) -> None:
-    """Draws each row as the path of a pen, its start marked."""
+    """Draws each sample as the path of a pen, with its start marked."""
     everything = np.concatenate([strokes.reshape(-1, 2) for strokes in lines.values()])
     for top, strokes in lines.items():
         for j, points in enumerate(strokes):

@@ -1,4 +1,4 @@
-"""The losses and scores of a run, and scores against the number of clusters."""
+"""Losses and scores during training."""
 
 from __future__ import annotations
 
@@ -10,31 +10,30 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from tfcluster.errors import InputError
-from tfcluster.plots.dots import NAMES
 from tfcluster.plots.figure import FAINT, PALETTE, PathLike, new_figure, note, save, titled
+from tfcluster.plots.trials import SCORE_LABELS
 
 Record = Mapping[str, Any]  # one line of a run's metrics.jsonl
 
-MAX_RECORDS = 1_000  # of a loss, drawn each; more are drawn as `BINS` medians
+MAX_RECORDS = 1_000  # more losses are drawn as `BINS` medians
 BINS = 200
-MAX_MARKS = 60  # of a line of scores; points of a longer one are not marked
+MAX_MARKS = 60  # of a longer line of scores the points are not marked
 LOSSES = {"loss": "Loss of generator and encoder", "critic_loss": "Loss of the critic"}
 
 
-def curves(
+def draw_training_curves(
     path: PathLike, history: Iterable[Record], *, tol: float | None = None, unit: str = "step"
 ) -> Path:
-    """Draws the losses of a run: reconstruction at left, clustering and scores at right.
+    """Draws a run's losses: reconstruction at left, clustering and scores at right.
 
     Args:
       path: The PNG to write.
-      history: Records with `phase`, `step` and any of `loss`, `changed` (share of labels changed,
-        in `[0, 1]`), `purity`, `nmi`, `ari`. Phase "cluster" is drawn at right, all others at
-        left, one after another. Steps count from the start of each phase. What is missing or not
-        finite is left out.
-      tol: Share of changed labels below which training stops, drawn as a line.
-      unit: What `step` counts.
+      history: Records with `phase`, `step` and any of `loss`, `changed` (share of labels that
+        changed, in `[0, 1]`), `purity`, `nmi`, `ari`. Phase "cluster" is drawn at right, all
+        others at left, one after another. Steps count from the start of each phase. Missing values
+        and NaN are left out.
+      tol: Share of changed labels below which training stops; drawn as a line.
+      unit: The unit of `step`.
 
     Returns:
       `path`.
@@ -53,7 +52,7 @@ def curves(
     if pretraining:
         _draw_phases(panels["reconstruction"], pretraining)
     if "kl" in right:
-        _line(panels["kl"], *kl, "Clustering loss KL(P || Q)", "loss (nats per row)")
+        _line(panels["kl"], *kl, "Clustering loss KL(P || Q)", "loss (nats per sample)")
     for name in right[1:]:
         panels[name].sharex(panels[right[0]])
     if "changed" in right:
@@ -69,19 +68,19 @@ def curves(
     return save(figure, path)
 
 
-def adversarial_curves(
+def draw_adversarial_curves(
     path: PathLike, history: Iterable[Record], *, unit: str = "step of the generator"
 ) -> Path:
-    """Draws the losses of adversarial training and, below, the scores taken on the way.
+    """Draws the losses of adversarial training and, below, the scores recorded with them.
 
-    Of more than 1,000 records, medians and a band of quantiles are drawn. A few losses far out
-    do not count for the range of the axis, which then says how many.
+    More than 1,000 records are drawn as medians in a band of quantiles. A few outliers do not count
+    for the range of the axis, whose label then says how many there are.
 
     Args:
       path: The PNG to write.
       history: Records with `phase` "adversarial", `step` and any of `loss`, `critic_loss`,
-        `purity`, `argmax_purity`, `nmi`, `ari`. What is missing or not finite is left out.
-      unit: What `step` counts.
+        `purity`, `argmax_purity`, `nmi`, `ari`. Missing values and NaN are left out.
+      unit: The unit of `step`.
 
     Returns:
       `path`.
@@ -93,7 +92,7 @@ def adversarial_curves(
     layout = [*losses, *["scores"] * bool(scores)] or ["nothing"]
     figure = new_figure(9, 0.8 + 2.4 * len(layout))
     panels = figure.subplot_mosaic([[name] for name in layout], sharex=True)
-    # The critic's loss may be a hundredth of the other: each has an axis of its own.
+    # each has its own axis: the critic's loss may be a hundred times smaller
     for i, (name, series) in enumerate(losses.items()):
         _draw_loss(panels[name], *series, name, PALETTE[2 * i])
     if scores:
@@ -109,49 +108,14 @@ def adversarial_curves(
 
 
 def _scores_of(records: Sequence[Record]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Scores that were taken on the way, by the names they are drawn with."""
-    scores = {name: _series(records, key) for key, name in NAMES.items()}
+    """Returns the recorded scores by the names they are drawn with."""
+    scores = {name: _series(records, key) for key, name in SCORE_LABELS.items()}
     return {name: series for name, series in scores.items() if len(series[0])}
 
 
-def cluster_numbers(path: PathLike, table: Sequence[Record]) -> Path:
-    """Draws three scores against the number of clusters, with the best value marked.
-
-    Args:
-      path: The PNG to write.
-      table: One record a number of clusters, with `n_clusters` and any of `silhouette`,
-        `calinski_harabasz`, `davies_bouldin`; missing values and NaN are left out.
-
-    Returns:
-      `path`.
-
-    Raises:
-      InputError: If the table is empty.
-    """
-    if not table:
-        raise InputError("`table` needs a record for each number of clusters. Received none.")
-    scores = {
-        "silhouette": ("Silhouette", "higher", np.argmax),
-        "calinski_harabasz": ("Calinski-Harabasz", "higher", np.argmax),
-        "davies_bouldin": ("Davies-Bouldin", "lower", np.argmin),
-    }
-    figure = new_figure(11, 3.4)
-    for ax, (key, (name, better, pick)) in zip(figure.subplots(1, 3), scores.items(), strict=True):
-        numbers, values = _series(table, key, by="n_clusters")
-        if not len(values):
-            note(ax, f"no {name} score")
-            continue
-        best = pick(values)
-        _line(ax, numbers, values, f"Best at {numbers[best]:.0f} ({better} is better)", name)
-        ax.plot(numbers, values, "o", color=PALETTE[0], markersize=4)
-        ax.plot(numbers[best], values[best], "o", color=PALETTE[2], markersize=9)
-        ax.set_xlabel("number of clusters")
-    return save(figure, path)
-
-
-def _series(records: Iterable[Record], key: str, by: str = "step") -> tuple[np.ndarray, np.ndarray]:
-    """Sorted steps (or another column), and the finite values of `key` seen at them."""
-    pairs = [(r[by], r[key]) for r in records if r.get(key) is not None and by in r]
+def _series(records: Iterable[Record], key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns sorted steps and the finite values of `key` at them."""
+    pairs = [(r["step"], r[key]) for r in records if r.get(key) is not None and "step" in r]
     table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
     table = table[np.isfinite(table).all(axis=1)]
     steps, values = table[np.argsort(table[:, 0], kind="stable")].T
@@ -159,7 +123,7 @@ def _series(records: Iterable[Record], key: str, by: str = "step") -> tuple[np.n
 
 
 def _phases(records: Iterable[Record]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Steps and losses of each phase, in the order met, moved to follow one another."""
+    """Returns steps and losses of each phase, with steps that count from the first phase on."""
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(str(record.get("phase", "training")), []).append(record)
@@ -193,13 +157,19 @@ def _line(ax: Axes, x: np.ndarray, y: np.ndarray, title: str, ylabel: str) -> No
 
 
 def _marker(x: np.ndarray) -> str:
-    """A point alone has no line to show it."""
+    """Returns a marker for a single point, which no line would show."""
     return "o" if len(x) == 1 else ""
 
 
 def _draw_changed(ax: Axes, steps: np.ndarray, changed: np.ndarray, tol: float | None) -> None:
-    _line(ax, steps, changed, "Rows that changed cluster between target updates", "share of rows")
-    # Logarithmic down to the tolerance and linear below it, so that zero can be seen.
+    _line(
+        ax,
+        steps,
+        changed,
+        "Samples that changed cluster between target updates",
+        "share of samples",
+    )
+    # logarithmic down to the tolerance and linear below it, where zero is
     ax.set_yscale("symlog", linthresh=tol or 1e-3)
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_formatter(PercentFormatter(1))
@@ -214,7 +184,7 @@ def _draw_loss(ax: Axes, steps: np.ndarray, values: np.ndarray, title: str, colo
     ax.plot(x, middle, color=color, linewidth=1.4, marker=_marker(x))
     if len(x) < len(steps):
         ax.fill_between(x, low, high, color=color, alpha=0.25, linewidth=0)
-        title += f": median and 5 to 95% of {len(steps) / len(x):.0f} records each"
+        title += f": median and 5 to 95 % of {len(steps) / len(x):.0f} records each"
     limits = _robust_range(values)
     outside = np.count_nonzero((values < limits[0]) | (values > limits[1]))
     cut = f" (outside: {outside:,} of {len(values):,} records)" if outside else ""
@@ -223,7 +193,7 @@ def _draw_loss(ax: Axes, steps: np.ndarray, values: np.ndarray, title: str, colo
 
 
 def _bins(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The steps, fewer if many, and the 5%, 50% and 95% quantiles of the values around them."""
+    """Returns steps, fewer if many, and the 5, 50 and 95 % quantiles of the values around them."""
     count = len(steps) if len(steps) <= MAX_RECORDS else BINS
     x = [np.median(part) for part in np.array_split(steps, count)]
     bands = [np.quantile(part, [0.05, 0.5, 0.95]) for part in np.array_split(values, count)]
@@ -231,7 +201,7 @@ def _bins(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _robust_range(values: np.ndarray) -> tuple[float, float]:
-    """Limits that show all values, unless a few of them lie so far out that they hide the rest."""
+    """Returns limits that show all values but a few outliers, which would flatten the rest."""
     low, high = np.quantile(values, [0.05, 0.95])
     spread = (high - low) or 1.0
     low, high = max(values.min(), low - spread), min(values.max(), high + spread)
@@ -240,14 +210,14 @@ def _robust_range(values: np.ndarray) -> tuple[float, float]:
 
 
 def _draw_scores(ax: Axes, scores: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
-    # In the order in which the lines end, so that the legend reads like labels.
+    # in the order in which the lines end, so that the legend reads like labels
     for name, (steps, values) in sorted(scores.items(), key=lambda item: -item[1][1][-1]):
-        color = PALETTE[list(NAMES.values()).index(name)]
-        # Dashes on top: the two purities are often equal.
-        style, order = ("--", 3) if name == NAMES["argmax_purity"] else ("-", 2)
+        color = PALETTE[list(SCORE_LABELS.values()).index(name)]
+        # dashed and on top, because the two purities are often equal
+        style, order = ("--", 3) if name == SCORE_LABELS["argmax_purity"] else ("-", 2)
         marker = "." if len(steps) <= MAX_MARKS else ""
         ax.plot(steps, values, style, color=color, linewidth=1.4, marker=marker, zorder=order,
                 label=name)  # fmt: skip
     ax.set_ylabel("score")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
-    titled(ax, "Scores on the way")
+    titled(ax, "Scores during training")

@@ -12,19 +12,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tfcluster.errors import InputError
-from tfcluster.plots.cells import (
+from tfcluster.plots.figure import PathLike, finite_matrix, save, titled
+from tfcluster.plots.sample_grids import (
     Picture,
     mark_empty,
     most_different,
+    name_selection,
     picture_grid,
     profile_grid,
-    shown_of,
-    standardised,
+    standardize,
 )
-from tfcluster.plots.figure import PathLike, finite_matrix, save, titled
 
 
-def top_confidence(
+def draw_top_confidence(
     path: PathLike,
     X: ArrayLike,
     q: ArrayLike,
@@ -63,11 +63,11 @@ def top_confidence(
     title = "Most confident samples of each cluster, best "
     if picture is None:
         table = samples.reshape(len(samples), -1)
-        bands = _bands(standardised(table, table), best)
+        bands = _bands(standardize(table, table), best)
         features = most_different(bands.reshape(-1, table.shape[1]))
         figure, ax = profile_grid(bands, names, features, feature_names)
         mark_empty(ax, counts, 0, bands.shape[1] / 2, bands.shape[1] + 1)
-        title += "at the top" + shown_of(features, table.shape[1])
+        title += "at the top" + name_selection(features, table.shape[1])
     else:
         lines = [samples[chosen] for chosen in best]
         figure, ax = picture_grid(lines, names, picture, columns=per_cluster, one_scale=False)
@@ -78,7 +78,7 @@ def top_confidence(
 
 
 def _bands(table: np.ndarray, best: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns `(n_clusters, most of a cluster, n_features)`, NaN where a cluster has fewer."""
+    """Returns `(n_clusters, n_lines, n_features)`, with NaN where a cluster has fewer samples."""
     bands = np.full((len(best), max(map(len, best)), table.shape[1]), np.nan)
     for band, chosen in zip(bands, best, strict=True):
         band[: len(chosen)] = table[chosen]
@@ -95,5 +95,5 @@ def _most_confident(q: np.ndarray, per_cluster: int) -> list[np.ndarray]:
 def _names(q: np.ndarray, best: Sequence[np.ndarray]) -> list[str]:
     """Returns for each cluster its number of samples, and the lowest q that is drawn."""
     owned = np.bincount(q.argmax(axis=1), minlength=len(best))
-    least = [f", q ≥ {q[rows, k].min():.2f}" if len(rows) else "" for k, rows in enumerate(best)]
+    least = [f", q ≥ {q[own, k].min():.2f}" if len(own) else "" for k, own in enumerate(best)]
     return [f"cluster {k}: {owned[k]:,} samples{text}" for k, text in enumerate(least)]

@@ -1,4 +1,4 @@
-"""What tells clusters apart: their means, as pictures or as a heat map."""
+"""Cluster profiles: means of the clusters, as pictures or as a heat map."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfcluster.plots.cells import (
+from tfcluster.plots.figure import INK, PathLike, save, titled
+from tfcluster.plots.sample_grids import (
     MAX_DEVIATIONS,
     Picture,
     mark_empty,
+    name_selection,
     picture_grid,
     profile_grid,
-    shown_of,
 )
-from tfcluster.plots.figure import INK, PathLike, save, titled
 from tfcluster.profile import ClusterProfile
 
 MAX_FEATURES = 40
@@ -25,14 +25,14 @@ MAX_FEATURES_WITH_MEANS = 15  # of more features there is no room for the number
 MAX_COLUMNS = 10  # pictures beside each other
 
 
-def profile(path: PathLike, clusters: ClusterProfile, picture: Picture | None) -> Path:
+def draw_profile(path: PathLike, clusters: ClusterProfile, picture: Picture | None) -> Path:
     """Draws the mean of each cluster: a picture, or its distance from the mean of all samples.
 
     Args:
       path: The PNG to write.
       clusters: Their means and spreads.
-      picture: How a sample is drawn, as for `top_confidence`; None for tables, of which a heat map
-        shows the 40 features that differ most.
+      picture: How a sample is drawn, as for `draw_top_confidence`; None for tables, of which a
+        heat map shows the 40 features that differ most.
 
     Returns:
       `path`.
@@ -59,7 +59,7 @@ def _heat_map(clusters: ClusterProfile) -> Figure:
         _write_means(ax, clusters, features)
     ax.set_ylabel("cluster")
     title = "Mean of each cluster" + (", numbers in the units of the data" if has_room else "")
-    titled(ax, title + shown_of(features, len(clusters.feature_names)))
+    titled(ax, title + name_selection(features, len(clusters.feature_names)))
     return figure
 
 

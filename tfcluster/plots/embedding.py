@@ -1,4 +1,4 @@
-"""The embedding of a run in two dimensions."""
+"""An embedding, drawn in two dimensions."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from tfcluster.metrics import best_map, encode_labels
 from tfcluster.plots.figure import INK, PALETTE, PathLike, finite_matrix, new_figure, save, titled
 from tfcluster.runtime import single_threaded
 
-MARKERS = "o^sDvP*X<>"  # eleventh and later clusters repeat a colour with another marker
-LEGENDS = {"cluster": "cluster", "class": "class, in the colour\nof its best cluster"}
-MAX_TSNE_ROWS = 2_000
+MARKERS = "o^sDvP*X<>"  # the eleventh cluster has the color of the first and another marker
+LEGENDS = {"cluster": "cluster", "class": "class, in the color\nof its best cluster"}
+MAX_TSNE_SAMPLES = 2_000
 
 
-def embedding(
+def draw_embedding(
     path: PathLike,
     Z: ArrayLike,
     labels: ArrayLike,
     *,
-    centers: ArrayLike | None = None,
+    centroids: ArrayLike | None = None,
     y: ArrayLike | None = None,
-    max_rows: int = 5_000,
+    max_samples: int = 5_000,
     seed: int = 0,
 ) -> Path:
-    """Draws an embedding by its principal components and by t-SNE, coloured by cluster.
+    """Draws an embedding by its principal components and by t-SNE, colored by cluster.
 
     Args:
       path: The PNG to write.
-      Z: `(rows, dimensions)` embedding.
-      labels: `(rows,)` clusters.
-      centers: `(clusters, dimensions)` cluster centres, drawn as crosses in the left panel.
-      y: `(rows,)` classes; adds a second row of panels coloured by class, each class in the
-        colour of the cluster matched to it.
-      max_rows: Rows drawn in the left panel; the right one has at most 2,000 of them.
+      Z: `(n_samples, n_dimensions)` embedding.
+      labels: `(n_samples,)` clusters.
+      centroids: `(n_clusters, n_dimensions)`, drawn as crosses in the left panel.
+      y: `(n_samples,)` classes; adds a second row of panels colored by class, each class in the
+        color of the cluster matched to it.
+      max_samples: Samples drawn in the left panel; the right one has at most 2,000 of them.
       seed: Seed of the sample and of t-SNE.
 
     Returns:
@@ -47,46 +47,46 @@ def embedding(
       InputError: If `Z` is not a finite matrix, or labels or classes do not fit it.
     """
     points = finite_matrix(Z, "Z")
-    colourings = {"cluster": _labels_of(points, labels, "labels")}
+    colorings = {"cluster": _encode(points, labels, "labels")}
     if y is not None:
-        colourings["class"] = _match_colours(_labels_of(points, y, "y"), y, labels)
+        colorings["class"] = _match_colors(_encode(points, y, "y"), y, labels)
     rng = np.random.default_rng(seed)
-    rows = rng.permutation(len(points))[:max_rows]
-    few = rows[:MAX_TSNE_ROWS]
-    flat, mean, axes = _principal_plane(points[rows])
+    some = rng.permutation(len(points))[:max_samples]
+    few = some[:MAX_TSNE_SAMPLES]
+    flat, mean, axes = _principal_plane(points[some])
     panels = [
-        (rows, flat, f"Principal components, {_of(len(rows), len(points))}"),
-        (few, _tsne(points[few], seed), f"t-SNE, {_of(len(few), len(points))}, seed {seed}"),
+        (some, flat, f"Principal components, {_share(len(some), len(points))}"),
+        (few, _tsne(points[few], seed), f"t-SNE, {_share(len(few), len(points))}, seed {seed}"),
     ]
-    figure = new_figure(11, 4.6 * len(colourings))
-    grid = figure.subplots(len(colourings), 2, squeeze=False)
-    for line, (kind, (names, codes)) in zip(grid, colourings.items(), strict=True):
+    figure = new_figure(11, 4.6 * len(colorings))
+    grid = figure.subplots(len(colorings), 2, squeeze=False)
+    for line, (kind, (names, codes)) in zip(grid, colorings.items(), strict=True):
         for ax, (drawn, xy, title) in zip(line, panels, strict=True):
             _scatter(ax, xy, codes[drawn], len(names))
             titled(ax, f"{title}, by {kind}")
         _name_axes(line[0], line[1], flat.shape[1])
-        _legend_of(line[1], names, LEGENDS[kind])
-    if centers is not None:
-        _draw_centers(grid[0, 0], (finite_matrix(centers, "centers") - mean) @ axes.T)
+        _add_legend(line[1], names, LEGENDS[kind])
+    if centroids is not None:
+        _draw_centroids(grid[0, 0], (finite_matrix(centroids, "centroids") - mean) @ axes.T)
     return save(figure, path)
 
 
-def _labels_of(points: np.ndarray, labels: ArrayLike, name: str) -> tuple[np.ndarray, np.ndarray]:
+def _encode(points: np.ndarray, labels: ArrayLike, name: str) -> tuple[np.ndarray, np.ndarray]:
     names, codes = encode_labels(labels, name)
     if len(codes) != len(points):
         raise InputError(
-            f"`{name}` needs one label for each row of Z. "
-            f"Received {len(codes)} labels for {len(points)} rows. Pass those of the same rows."
+            f"`{name}` needs one label for each sample of Z. Received {len(codes)} labels for "
+            f"{len(points)} samples. Pass the labels of the same samples."
         )
     return names, codes
 
 
-def _of(drawn: int, rows: int) -> str:
-    return f"all {rows:,} rows" if drawn == rows else f"{drawn:,} of {rows:,} rows"
+def _share(n_drawn: int, n: int) -> str:
+    return f"all {n:,} samples" if n_drawn == n else f"{n_drawn:,} of {n:,} samples"
 
 
 def _principal_plane(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Coordinates in the first two (or only) principal axes, the mean, and the axes."""
+    """Returns coordinates in the first two principal axes (or the only one), mean, and axes."""
     mean = points.mean(axis=0)
     axes = np.linalg.svd(points - mean, full_matrices=False)[2][:2]
     return (points - mean) @ axes.T, mean, axes
@@ -98,19 +98,19 @@ def _tsne(points: np.ndarray, seed: int) -> np.ndarray:
     n, spread = len(points), points.std(axis=0).max()
     if n < 2:
         return np.zeros((n, 2))
-    # Its PCA start divides by the spread of the first component and needs two of them.
+    # Initialization by PCA divides by the spread of the first component and needs two of them.
     init = "pca" if min(points.shape) >= 2 and spread > 0 else "random"
     perplexity = min(30.0, (n - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init=init, random_state=seed)
-    # Its threads wait for each other in loops: next to a training run, 200 rows took 18 s, not 0.5.
+    # Its threads wait actively: next to a training run, 200 samples took 18 s instead of 0.5 s.
     with single_threaded():
         return tsne.fit_transform(points)
 
 
-def _match_colours(
+def _match_colors(
     encoded: tuple[np.ndarray, np.ndarray], y: ArrayLike, labels: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Renumbers classes so that each has the number, hence colour, of its matched cluster."""
+    """Renumbers classes so that each has the number, and so the color, of its matched cluster."""
     names, codes = encoded
     clusters = np.unique(labels).tolist()
     number = {kind: clusters.index(c) for c, kind in best_map(y, labels).items()}
@@ -133,7 +133,7 @@ def _scatter(ax: Axes, xy: np.ndarray, codes: np.ndarray, n_labels: int) -> None
 
 
 def _style(code: int) -> tuple[str, str]:
-    """Colour and marker of a label."""
+    """Returns color and marker of a label."""
     return PALETTE[code % len(PALETTE)], MARKERS[code // len(PALETTE) % len(MARKERS)]
 
 
@@ -145,8 +145,8 @@ def _name_axes(plane: Axes, tsne: Axes, dimensions: int) -> None:
         plane.set_yticks([])
 
 
-def _legend_of(ax: Axes, names: np.ndarray, title: str) -> None:
-    """Lists the labels beside the panel, unless there are too many to tell apart."""
+def _add_legend(ax: Axes, names: np.ndarray, title: str) -> None:
+    """Lists the labels beside the panel, unless there are too many."""
     named = sorted((name, code) for code, name in enumerate(names.tolist()) if name is not None)
     if len(named) > 45:
         return
@@ -160,7 +160,7 @@ def _legend_of(ax: Axes, names: np.ndarray, title: str) -> None:
     )  # fmt: skip
 
 
-def _draw_centers(ax: Axes, xy: np.ndarray) -> None:
+def _draw_centroids(ax: Axes, xy: np.ndarray) -> None:
     x, y = xy[:, 0], xy[:, 1] if xy.shape[1] > 1 else np.zeros(len(xy))
-    ax.scatter(x, y, marker="X", s=75, color=INK, edgecolors="white", label="centre")
+    ax.scatter(x, y, marker="X", s=75, color=INK, edgecolors="white", label="centroid")
     ax.legend(loc="best", fontsize=8, frameon=False)

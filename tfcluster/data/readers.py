@@ -1,4 +1,4 @@
-"""What a data set is made of, and its rows as they are read from a file."""
+"""Readers of .npz, .npy and .csv files."""
 
 from __future__ import annotations
 
@@ -6,87 +6,28 @@ import csv
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tfcluster.data.dataset import RawData
 from tfcluster.errors import InputError
-from tfcluster.scaling import Standardizer
 
 SUFFIXES = (".csv", ".npy", ".npz")
 LABEL_COLUMNS = ("label", "y", "class", "target")
 
 
-@dataclass(frozen=True)
-class Picture:
-    """How a row of features is drawn.
+def read_file(path: Path) -> RawData:
+    """Returns what a user's file holds.
 
-    Attributes:
-      kind: "image": grey values, 0 black and 1 white; "strokes": points (x, y) of a pen's
-        way, y upwards.
-      shape: What a row is reshaped to: (height, width) or (points, 2).
+    Args:
+      path: A file with one of the endings in `SUFFIXES`.
+
+    Raises:
+      InputError: If there is no such file, or it cannot be read or used.
     """
-
-    kind: Literal["image", "strokes"]
-    shape: tuple[int, ...]
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """Names of the features by their place: `pixel_ROW_COLUMN`, or `x_POINT` and `y_POINT`."""
-        places = np.ndindex(*self.shape)
-        if self.kind == "strokes":
-            return tuple(f"{'xy'[axis]}_{point}" for point, axis in places)
-        return tuple("_".join(map(str, ("pixel", *place))) for place in places)
-
-
-def number_features(n_features: int) -> tuple[str, ...]:
-    """Returns names for features that have none: `x0`, `x1`, ..."""
-    return tuple(f"x{i}" for i in range(n_features))
-
-
-class Dataset(NamedTuple):
-    """The samples of one split.
-
-    Attributes:
-      X: float32 (n_samples, n_features), C-contiguous features.
-      y: int64 (n_samples,) labels, or None if there are none.
-      picture: How a sample is drawn, or None for tables.
-      feature_names: Name of each feature.
-      units: What undoes the scaling: features times `sd` plus `mean` are in the original units.
-        None if they are in them already, or have no common units.
-    """
-
-    X: NDArray[np.float32]
-    y: NDArray[np.int64] | None
-    picture: Picture | None
-    feature_names: tuple[str, ...]
-    units: Standardizer | None
-
-
-class Raw(NamedTuple):
-    """What was read, before scaling.
-
-    Attributes:
-      X: Train samples, then test samples.
-      y: Labels, or None if there are none.
-      n_train: Number of train samples; None if there is no split.
-      feature_names: Name of each feature; empty if none were read.
-    """
-
-    X: NDArray[Any]
-    y: NDArray[Any] | None
-    n_train: int | None = None
-    feature_names: tuple[str, ...] = ()
-
-
-# Files.
-
-
-def read_file(path: Path) -> Raw:
-    """The rows of a user's file, of any of the kinds in `SUFFIXES`."""
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"A data file ends in {', '.join(SUFFIXES)}; received {str(path)!r}.")
@@ -101,31 +42,46 @@ def _unreadable(path: Path, rule: str, error: Exception) -> InputError:
 
 
 def read_numpy(path: Path, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
-    """Those of the wanted arrays that the file has; the array of an .npy is called X."""
+    """Returns some arrays of an .npz file, or the array of an .npy file as `X`.
+
+    Args:
+      path: The file.
+      wanted: Names of arrays; those the file does not hold are left out.
+
+    Raises:
+      InputError: If the file is damaged or holds Python objects.
+    """
     try:
-        # numpy leaves a file that it opened itself open if it is no whole archive.
+        # NumPy does not close a file that it opened itself and that is not a whole archive
         with path.open("rb") as file:
             content = np.load(file, allow_pickle=False)
             if isinstance(content, np.ndarray):
                 return {"X": content}
             with content:
-                # A member that is no array comes as bytes.
+                # a member that is no array comes as bytes
                 return {name: np.asarray(content[name]) for name in wanted if name in content.files}
-    # A damaged file fails in numpy, zipfile, zlib or the parser of the header, each its own way.
+    # a damaged file fails in NumPy, zipfile, zlib or the parser of the header
     except Exception as error:
         rule = "it must be a whole .npy or .npz file of plain arrays, without Python objects"
         raise _unreadable(path, rule, error) from error
 
 
-def read_arrays(path: Path) -> Raw:
-    """The rows of an .npz or .npy file."""
+def read_arrays(path: Path) -> RawData:
+    """Returns what an .npz or .npy file holds.
+
+    Args:
+      path: The file.
+
+    Raises:
+      InputError: If it cannot be read or used.
+    """
     found = read_numpy(
         path, ("X", "x", "y", "x_train", "y_train", "x_test", "y_test", "feature_names")
     )
     names = tuple(map(str, found.pop("feature_names", np.array([])).ravel()))
     if "X" in found or "x" in found:
         X = found["X" if "X" in found else "x"]
-        return _checked(path, Raw(X, found.get("y"), feature_names=names))
+        return _checked(path, RawData(X, found.get("y"), feature_names=names))
     parts = [found[name] for name in ("x_train", "x_test") if name in found]
     labels = [found[name] for name in ("y_train", "y_test") if name in found]
     if len(parts) != 2 or len(labels) == 1:
@@ -133,17 +89,17 @@ def read_arrays(path: Path) -> Raw:
             f"{path} must hold X or x (and optionally y), or x_train and x_test (and optionally "
             f"y_train and y_test); of these it holds: {', '.join(found) or 'none'}."
         )
-    train, test = (_checked(path, Raw(*part)) for part in itertools.zip_longest(parts, labels))
+    train, test = (_checked(path, RawData(*part)) for part in itertools.zip_longest(parts, labels))
     if train.X.shape[1:] != test.X.shape[1:]:
         raise InputError(
-            f"{path}: x_train and x_test must have rows of one shape, "
+            f"{path}: x_train and x_test must have samples of one shape, "
             f"received {train.X.shape} and {test.X.shape}."
         )
     _check_one_kind(path, "x", train.X, test.X, lambda part: part.dtype == np.uint8)
     if train.y is not None and test.y is not None:
         _check_one_kind(path, "y", train.y, test.y, lambda part: part.dtype.kind in "biuf")
     y = np.concatenate([train.y, test.y]) if labels else None
-    return _checked(path, Raw(np.concatenate(parts), y, len(train.X), names))
+    return _checked(path, RawData(np.concatenate(parts), y, len(train.X), names))
 
 
 def _check_one_kind(
@@ -153,7 +109,7 @@ def _check_one_kind(
     test: NDArray[Any],
     kind: Callable[[NDArray[Any]], bool],
 ) -> None:
-    """Refuses grey values from 0 to 255 beside scaled ones, and numbers beside text."""
+    """Raises `InputError` for bytes beside scaled gray values, or numbers beside text."""
     if kind(train) != kind(test):
         raise InputError(
             f"{path}: {name}_train and {name}_test must be of one kind, received "
@@ -161,19 +117,19 @@ def _check_one_kind(
         )
 
 
-def _checked(path: Path, raw: Raw) -> Raw:
-    """Sees to it that there are numbers of a usable shape, and one label a row."""
+def _checked(path: Path, raw: RawData) -> RawData:
+    """Returns checked data: numbers of a usable shape, a label for each sample, and names."""
     X = raw.X
     if X.ndim not in (2, 3) or X.size == 0:
         raise InputError(
-            f"{path}: features must be rows (n, d) or images (n, h, w), none of these 0; "
-            f"received the shape {X.shape}."
+            f"{path}: features must be (n_samples, n_features) or images (n, h, w), none "
+            f"of these 0; received the shape {X.shape}."
         )
     if X.dtype.kind not in "biuf":
         raise InputError(f"{path}: features must be real numbers, received {X.dtype}.")
     if raw.y is not None and raw.y.shape not in ((len(X),), (len(X), 1)):
         raise InputError(
-            f"{path}: there must be one label for each of the {len(X)} rows, "
+            f"{path}: there must be one label for each of the {len(X)} samples, "
             f"received labels of shape {raw.y.shape}."
         )
     n_features = math.prod(X.shape[1:])
@@ -185,7 +141,7 @@ def _checked(path: Path, raw: Raw) -> Raw:
     return raw if raw.y is None else raw._replace(y=raw.y.reshape(-1))
 
 
-def _read_csv(path: Path) -> Raw:
+def _read_csv(path: Path) -> RawData:
     lines = _csv_lines(path)
     first = next(lines, None)
     if first is None:
@@ -205,11 +161,11 @@ def _read_csv(path: Path) -> Raw:
         features.append(_numbers(path, line, cells, names, at))
     named = tuple(name for i, name in enumerate(names) if i != at) if is_header else ()
     y = None if at is None else np.array(labels)
-    return _checked(path, Raw(np.array(features), y, feature_names=named))
+    return _checked(path, RawData(np.array(features), y, feature_names=named))
 
 
 def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line number from 1 and stripped cells of every line that is not blank."""
+    """Yields number, from 1, and stripped cells of each line that is not blank."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
@@ -237,7 +193,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _number(cell: str) -> float:
-    if "_" in cell:  # which Python would read as a separator of thousands
+    if "_" in cell:  # Python reads it as a separator of thousands
         raise ValueError(cell)
     return float(cell)
 

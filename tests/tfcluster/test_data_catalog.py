@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tfcluster.data import downloads
-from tfcluster.data.datasets import needs_scaling
+from tfcluster.data.catalog import needs_scaling
 from tfcluster.data.loading import DATASETS, Picture, load_data, load_groups
 
 FOLDER = os.environ.get("TFCLUSTER_DATA")
@@ -20,7 +20,7 @@ real = pytest.mark.skipif(not FOLDER, reason="TFCLUSTER_DATA names no folder of 
 
 def test_the_records_agree_with_themselves() -> None:
     for name, info in DATASETS.items():
-        assert info.name == name and info.description and info.source and info.licence
+        assert info.name == name and info.description and info.source and info.license
         assert (info.file is None) == (info.layout == "")
         assert info.fetch or info.file
         assert (info.validation is None) == (info.fit is None) and hash(info)
@@ -29,7 +29,7 @@ def test_the_records_agree_with_themselves() -> None:
     with pytest.raises(TypeError):
         DATASETS["mine"] = DATASETS["digits"]  # type: ignore[index]
     with pytest.raises(dataclasses.FrozenInstanceError):
-        DATASETS["digits"].n_rows = 1  # type: ignore[misc]
+        DATASETS["digits"].n_samples = 1  # type: ignore[misc]
 
 
 def test_two_sets_are_scaled_by_statistics_of_their_rows() -> None:
@@ -53,7 +53,7 @@ def test_digits() -> None:
 def test_pictures_are_scaled_and_in_the_original_order(name: str) -> None:
     info = DATASETS[name]
     X, y, picture, *_ = load_data(name)
-    assert X.shape == (info.n_rows, info.n_features) and X.dtype == np.float32
+    assert X.shape == (info.n_samples, info.n_features) and X.dtype == np.float32
     assert X.flags.c_contiguous and y is not None and y.dtype == np.int64
     assert X.min() == 0 and X.max() == 1 and picture == info.picture
     assert np.unique(y).tolist() == list(range(info.n_classes))
@@ -107,7 +107,7 @@ def test_validation_and_fit_are_rows_of_train(name: str, validation: slice, fit:
 
 
 @real
-def test_fit_begins_as_the_train_rows_of_tensorflow_1() -> None:
+def test_fit_begins_as_the_train_samples_of_tensorflow_1() -> None:
     # mnist.train.labels[:10] of TensorFlow 1, as tutorials print them.
     y = load_data("mnist", "fit").y
     assert y is not None and len(y) == 55_000
@@ -132,11 +132,11 @@ def test_class_sizes_are_the_published_ones() -> None:
 
 @real
 @pytest.mark.parametrize("name", ["heart_disease", "mice_protein"])
-def test_tables_are_filled_and_standardised(name: str) -> None:
+def test_tables_are_filled_and_standardized(name: str) -> None:
     info = DATASETS[name]
     whole = load_data(name)
     X, y, picture, *_ = whole
-    assert X.shape == (info.n_rows, info.n_features) and X.dtype == np.float32
+    assert X.shape == (info.n_samples, info.n_features) and X.dtype == np.float32
     assert X.flags.c_contiguous and picture is None and y is not None and y.dtype == np.int64
     np.testing.assert_allclose(X.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(X.std(axis=0), 1, atol=1e-5)

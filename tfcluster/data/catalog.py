@@ -1,4 +1,4 @@
-"""The named data sets: what is known of each, where it is had and how it is scaled."""
+"""The named data sets: what they are, where they come from, and how they are scaled."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from tfcluster.data.dataset import Picture, RawData
 from tfcluster.data.downloads import (
     fetch_digits,
     fetch_fashion_mnist,
@@ -18,20 +19,18 @@ from tfcluster.data.downloads import (
     fetch_reuters10k,
     fetch_usps,
 )
-from tfcluster.data.files import Picture, Raw
 from tfcluster.data.synthetic import SYNTHETIC_FEATURES, make_synthetic
 from tfcluster.errors import InputError
 from tfcluster.scaling import Standardizer
 
-# ClusterGAN's code joins the ten classes of Fashion-MNIST that look alike into five.
+# ClusterGAN's code merges the ten classes of Fashion-MNIST into five of similar looks.
 FASHION5_CLASSES = np.array([0, 1, 2, 0, 2, 3, 2, 3, 4, 3])
 
-
 Scaled = tuple[NDArray[np.float32], Standardizer | None]
-"""Scaled features, and what undoes the scaling as in `Dataset.units`."""
+"""Scaled features, and what undoes the scaling; see `Dataset.units`."""
 
 Scaling = Callable[[NDArray[np.float32], str], Scaled]
-"""Scales float32 features, in place where it can; takes the data set's name for its errors."""
+"""Scales float32 features, possibly in place; the text is the data set's name, for errors."""
 
 
 def _unchanged(X: NDArray[np.float32], _name: str) -> Scaled:
@@ -40,37 +39,36 @@ def _unchanged(X: NDArray[np.float32], _name: str) -> Scaled:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a named data set, and how it is had.
+    """A named data set: what it is, where it comes from, and how it is scaled.
 
     Attributes:
       name: The name `load_data` takes.
       description: One line.
-      n_rows: Rows of the split "all".
-      n_features: Columns, or None where the file decides.
+      n_samples: Number of samples of the split "all".
+      n_features: Number of features, or None if the file decides.
       n_classes: Number of distinct labels.
       source: Publication and page.
-      licence: As stated by the source.
-      n_train: Size of the train split, or None if the set has only "all".
-      validation: Of the train rows, those by which ClusterGAN's authors choose a model; None if
-        they did not use the set, or it has only "all".
-      fit: Of the train rows, those they train on, where there is `validation`: without these rows
-        if the authors hold them out, with them if not.
-      picture: What a picture of a row is.
-      file: The file looked for, or None for a set that needs none.
-      layout: The arrays the file must hold.
-      fetch: What makes or downloads it if there is no file.
-      feature_names: Name of each feature, where they are known without the file.
+      license: As stated by the source.
+      n_train: Number of train samples, or None if the set has only the split "all".
+      validation: The train samples by which ClusterGAN's authors choose a model; None if they did
+        not use the set, or it has only "all".
+      fit: The train samples on which they train a model; they may include those of `validation`.
+      picture: How a sample is drawn, or None for tables.
+      file: Name of the file to look for, or None for a set that needs none.
+      layout: The arrays that the file must hold.
+      fetch: Makes or downloads the data set if there is no file.
+      feature_names: Name of each feature; empty if they stand in the file or follow from `picture`.
       scale: Scales the features.
-      relabel: New label of each old one.
+      relabel: New label for each label.
     """
 
     name: str
     description: str
-    n_rows: int
+    n_samples: int
     n_features: int | None
     n_classes: int
     source: str
-    licence: str
+    license: str
     n_train: int | None = None
     # Slices have no hash in Python 3.11.
     validation: slice | None = field(default=None, hash=False)
@@ -78,42 +76,49 @@ class DatasetInfo:
     picture: Picture | None = None
     file: str | None = None
     layout: str = field(default="", repr=False)
-    fetch: Callable[[], Raw] | None = field(default=None, repr=False)
+    fetch: Callable[[], RawData] | None = field(default=None, repr=False)
     feature_names: tuple[str, ...] = field(default=(), repr=False)
     scale: Scaling = field(default=_unchanged, repr=False)
     relabel: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
 
     @property
     def splits(self) -> dict[str, slice]:
-        """The splits `load_data` takes for this set, and the rows of each."""
-        splits = splits_of(self.n_train)
+        """The splits that `load_data` takes for this set, and the samples of each."""
+        splits = list_splits(self.n_train)
         if self.validation is not None and self.fit is not None:
             splits |= {"validation": self.validation, "fit": self.fit}
         return splits
 
 
-def splits_of(n_train: int | None) -> dict[str, slice]:
-    """The splits of rows of which the first n_train are for training, or of all as one."""
+def list_splits(n_train: int | None) -> dict[str, slice]:
+    """Returns the splits of a data set, and the samples of each.
+
+    Args:
+      n_train: Number of train samples, which come first; None if there is only the split "all".
+    """
     splits = {"all": slice(None)}
     if n_train is not None:
         splits |= {"train": slice(n_train), "test": slice(n_train, None)}
     return splits
 
 
-def _fetch_synthetic() -> Raw:
+def _fetch_synthetic() -> RawData:
     data = make_synthetic()
-    return Raw(data.X, data.y)
+    return RawData(data.X, data.y)
 
 
 # Scaling.
 
 
 def divide(X: NDArray[np.float32], top: float) -> Scaled:
-    """Divides features by one number, in place.
+    """Divides features by a number, in place.
 
     Args:
       X: `(n_samples, n_features)`.
       top: The number.
+
+    Returns:
+      `X`, and what undoes the division.
     """
     X /= top
     n_features = X.shape[1]
@@ -121,7 +126,7 @@ def divide(X: NDArray[np.float32], top: float) -> Scaled:
 
 
 def _divide_by_largest(top: int) -> Scaling:
-    """Returns a scaling that divides by the largest value, after checking that it is it."""
+    """Returns a scaling that checks that features run from 0 to `top`, and divides by it."""
 
     def scale(X: NDArray[np.float32], name: str) -> Scaled:
         if X.min() != 0 or X.max() != top:
@@ -143,7 +148,7 @@ def _check_unit_range(X: NDArray[np.float32], name: str) -> Scaled:
 
 
 def _scale_to_unit_length(X: NDArray[np.float32], name: str) -> Scaled:
-    """Undoes DEC's factor sqrt(2000), if the file has it; a row of zeros stays."""
+    """Scales each sample to length 1, which undoes DEC's factor sqrt(2000); zeros stay."""
     if not X.min() >= 0:
         raise InputError(f"The features of {name!r} must be tf-idf weights, none below 0.")
     length = np.linalg.norm(X, axis=1, keepdims=True)
@@ -152,7 +157,7 @@ def _scale_to_unit_length(X: NDArray[np.float32], name: str) -> Scaled:
 
 
 def _standardize(X: NDArray[np.float32], _name: str) -> Scaled:
-    """Missing values to the column's mean, then mean 0 and standard deviation 1."""
+    """Fills missing values with the feature's mean, then scales to mean 0 and sd 1."""
     from sklearn.impute import SimpleImputer
     from sklearn.preprocessing import StandardScaler
 
@@ -162,12 +167,9 @@ def _standardize(X: NDArray[np.float32], _name: str) -> Scaled:
     return scaler.transform(filled).astype(np.float32), units
 
 
-# The catalogue.
-
-
 _KERAS_LAYOUT = "x_train, y_train, x_test, y_test"
 _IMAGE = Picture("image", (28, 28))
-# TensorFlow 1's input_data, which ClusterGAN's code reads images by, holds out the first rows.
+# TensorFlow 1's input_data, with which ClusterGAN's code reads images, holds out the first ones.
 _IMAGES_VALIDATION, _IMAGES_FIT = slice(5_000), slice(5_000, 60_000)
 _HEART_FEATURES = (
     "age", "sex", "cp", "trestbps", "chol", "fbs", "restecg", "thalach", "exang", "oldpeak",
@@ -182,11 +184,11 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
             DatasetInfo(
                 name="digits",
                 description="Handwritten digits, 8x8, bundled with scikit-learn",
-                n_rows=1797,
+                n_samples=1797,
                 n_features=64,
                 n_classes=10,
                 source=f"Alpaydin and Kaynak 1998, {_UCI}/80 (its test set)",
-                licence="CC BY 4.0",
+                license="CC BY 4.0",
                 picture=Picture("image", (8, 8)),
                 fetch=fetch_digits,
                 scale=_divide_by_largest(16),
@@ -194,21 +196,21 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
             DatasetInfo(
                 name="synthetic",
                 description="Four Gaussians in the plane, bent into 100 dimensions",
-                n_rows=10_000,
+                n_samples=10_000,
                 n_features=SYNTHETIC_FEATURES,
                 n_classes=4,
-                source="made here, after Mukherjee et al. 2019 and Yang et al. 2017",
-                licence="none needed",
+                source="computed, after Mukherjee et al. 2019 and Yang et al. 2017",
+                license="none needed",
                 fetch=_fetch_synthetic,
             ),
             DatasetInfo(
                 name="mnist",
                 description="MNIST: handwritten digits, 28x28",
-                n_rows=70_000,
+                n_samples=70_000,
                 n_features=784,
                 n_classes=10,
                 source="LeCun, Cortes and Burges 1998, https://keras.io/api/datasets/mnist",
-                licence="CC BY-SA 3.0, as commonly stated",
+                license="CC BY-SA 3.0, as commonly stated",
                 n_train=60_000,
                 validation=_IMAGES_VALIDATION,
                 fit=_IMAGES_FIT,
@@ -222,11 +224,11 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 DatasetInfo(
                     name=name,
                     description=description,
-                    n_rows=70_000,
+                    n_samples=70_000,
                     n_features=784,
                     n_classes=n_classes,
                     source="Xiao et al. 2017, https://github.com/zalandoresearch/fashion-mnist",
-                    licence="MIT",
+                    license="MIT",
                     n_train=60_000,
                     validation=_IMAGES_VALIDATION,
                     fit=_IMAGES_FIT,
@@ -244,30 +246,30 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
             ),
             DatasetInfo(
                 name="pendigits",
-                description="Digits as 8 points of a pen's way",
-                n_rows=10_992,
+                description="Handwritten digits as 8 points of a pen's path",
+                n_samples=10_992,
                 n_features=16,
                 n_classes=10,
                 source=f"Alpaydin and Alimoglu 1996, {_UCI}/81",
-                licence="CC BY 4.0",
+                license="CC BY 4.0",
                 n_train=7_494,
-                # ClusterGAN's code trains on its validation rows too.
+                # ClusterGAN's code trains on its validation samples too.
                 validation=slice(6_494, 7_494),
                 fit=slice(7_494),
                 picture=Picture("strokes", (8, 2)),
                 file="pendigits.npz",
-                layout=f"{_KERAS_LAYOUT}: 7494 and 3498 rows of 16 values from 0 to 100",
+                layout=f"{_KERAS_LAYOUT}: 7494 and 3498 samples of 16 values from 0 to 100",
                 fetch=fetch_pendigits,
                 scale=_divide_by_largest(100),
             ),
             DatasetInfo(
                 name="usps",
                 description="USPS: handwritten digits of postal codes, 16x16",
-                n_rows=9_298,
+                n_samples=9_298,
                 n_features=256,
                 n_classes=10,
                 source="Hull 1994, https://www.openml.org/d/41082",
-                licence="none stated",
+                license="none stated",
                 picture=Picture("image", (16, 16)),
                 file="usps.npz",
                 layout="X (9298, 256) in [0, 1] and y (9298,), digits 0 to 9",
@@ -277,11 +279,11 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
             DatasetInfo(
                 name="reuters10k",
                 description="10,000 Reuters news stories of four categories, tf-idf of 2,000 terms",
-                n_rows=10_000,
+                n_samples=10_000,
                 n_features=2_000,
                 n_classes=4,
                 source="Lewis et al. 2004 (RCV1-v2), https://scikit-learn.org/stable/datasets",
-                licence="free for research, to be cited",
+                license="free for research, with citation",
                 file="reuters10k.npz",
                 layout="X (10000, 2000), tf-idf, and y (10000,)",
                 fetch=fetch_reuters10k,
@@ -289,12 +291,12 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
             ),
             DatasetInfo(
                 name="stl10",
-                description="STL-10: 13,000 photographs of ten classes, as features of them",
-                n_rows=13_000,
+                description="STL-10: features of 13,000 photographs of ten classes",
+                n_samples=13_000,
                 n_features=None,
                 n_classes=10,
                 source="Coates et al. 2011, https://cs.stanford.edu/~acoates/stl10",
-                licence="none stated",
+                license="none stated",
                 file="stl10.npz",
                 layout="X (13000, d), features of the images (HOG in DEC's paper, VGG-16 in "
                 "DEC-keras) scaled to [0, 1], and y (13000,)",
@@ -302,24 +304,24 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
             ),
             DatasetInfo(
                 name="10x_73k",
-                description="Blood cells of eight types by the expression of 720 genes",
-                n_rows=73_233,
+                description="Blood cells of eight types: expression of 720 genes",
+                n_samples=73_233,
                 n_features=720,
                 n_classes=8,
                 source="Zheng et al. 2017, as chosen by https://github.com/sudiptodip15/ClusterGAN",
-                licence="CC BY 4.0 (10x Genomics)",
+                license="CC BY 4.0 (10x Genomics)",
                 file="10x_73k.npz",
                 layout="X (73233, 720), log2(1 + count) over its maximum, and y (73233,)",
                 scale=_check_unit_range,
             ),
             DatasetInfo(
                 name="heart_disease",
-                description="Heart disease by 13 findings, patients of four hospitals",
-                n_rows=920,
+                description="Heart disease: 13 findings on patients of four hospitals",
+                n_samples=920,
                 n_features=13,
                 n_classes=5,
                 source=f"Janosi, Steinbrunn, Pfisterer and Detrano 1988, {_UCI}/45",
-                licence="CC BY 4.0",
+                license="CC BY 4.0",
                 file="heart_disease_4hospitals.npz",
                 feature_names=_HEART_FEATURES,
                 layout="x (920, 13) with NaN where missing, y (920,) from 0 to 4, and site (920,): "
@@ -328,12 +330,12 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
             ),
             DatasetInfo(
                 name="mice_protein",
-                description="Mice of eight classes by the expression of 77 proteins",
-                n_rows=1_080,
+                description="Mice of eight classes: expression of 77 proteins",
+                n_samples=1_080,
                 n_features=77,
                 n_classes=8,
                 source=f"Higuera, Gardiner and Cios 2015, {_UCI}/342",
-                licence="CC BY 4.0",
+                license="CC BY 4.0",
                 file="mice_protein.npz",
                 layout="x (1080, 77) with NaN where missing, y (1080,) and mouse (1080,), in "
                 "UCI's order",
@@ -346,7 +348,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
 
 
 def needs_scaling(name: str) -> bool:
-    """Whether a data set is scaled by statistics of its rows, which clients find together.
+    """Returns whether a data set is standardized, for which clients must add up their statistics.
 
     Args:
       name: One of `DATASETS`.
@@ -354,7 +356,6 @@ def needs_scaling(name: str) -> bool:
     return DATASETS[name].scale is _standardize
 
 
-# File, arrays in the order of the rows, and source of the groups.
 GROUPS: Mapping[str, tuple[str, tuple[str, ...], str]] = MappingProxyType(
     {
         "mnist": (
@@ -370,3 +371,4 @@ GROUPS: Mapping[str, tuple[str, tuple[str, ...], str]] = MappingProxyType(
         "mice_protein": ("mice_protein.npz", ("mouse",), DATASETS["mice_protein"].source),
     }
 )
+"""Data set to the file with the natural group of each sample, its arrays, and their source."""

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from tfcluster.cli import published
-from tfcluster.cli.tables import print_scores
+from tfcluster.cli.score_tables import print_scores
 
 SCORES = {
     "accuracy": 0.1234, "nmi": 0.2345, "ari": -0.3456, "purity": 0.4567, "silhouette": 0.5678,
@@ -17,7 +17,7 @@ SCORES = {
 @pytest.mark.parametrize("width", [80, 60])
 def test_no_score_is_cut_on_a_narrow_terminal(width):
     file = io.StringIO()
-    rows = {"back-propagation": SCORES, **published.clustergan_lines("pendigits")}
+    rows = {"back-propagation": SCORES, **published.find_clustergan_scores("pendigits")}
     print_scores(Console(file=file, width=width), rows, {})
     text = file.getvalue()
     assert "…" not in text

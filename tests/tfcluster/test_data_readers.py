@@ -89,7 +89,7 @@ WRONG_ARRAYS = {
         {"X": np.ones((2, 2)), "feature_names": np.array(["a"])},
         "each of the 2 features, received 1 names",
     ),
-    "labels": ({"X": np.ones((2, 2)), "y": np.ones(3)}, "each of the 2 rows.*shape \\(3,\\)"),
+    "labels": ({"X": np.ones((2, 2)), "y": np.ones(3)}, "each of the 2 samples.*shape \\(3,\\)"),
     "one-hot": ({"X": np.ones((2, 2)), "y": np.eye(2)}, "shape \\(2, 2\\)"),
     "no label": ({"X": np.ones((2, 2)), "y": np.array([1, np.nan])}, "needs a label.*NaN"),
     "other names": ({"features": np.ones((2, 2))}, "must hold X or x.*holds: none"),
@@ -314,7 +314,7 @@ def test_the_reuters_sample_has_one_root_a_document_and_the_most_frequent_terms(
     roots = np.eye(5, dtype=np.uint8)[[1, 2, 3, 4, 0, 1]]
     roots[5, 4] = 1  # two roots: dropped, as is document 4, which has none
     terms = np.array([[1, 0, 1], [1, 0, 0], [1, 0, 1], [1, 1, 0], [0, 9, 0], [0, 9, 0]])
-    raw = downloads._sample_roots(csr_array(terms), csr_array(roots), names, n_rows=4, n_terms=2)
+    raw = downloads._sample_roots(csr_array(terms), csr_array(roots), names, n_samples=4, n_terms=2)
     assert raw.y is not None and sorted(raw.y) == [0, 1, 2, 3]
     by_root = raw.X[np.argsort(raw.y)]  # CCAT, GCAT, MCAT, ECAT: documents 0, 2, 3, 1
     np.testing.assert_array_equal(by_root, terms[[0, 2, 3, 1]][:, [0, 2]])
@@ -334,7 +334,7 @@ def test_the_reuters_sample_has_one_root_a_document_and_the_most_frequent_terms(
             },
             "y_train and y_test must be of one kind",
         ),
-        ({"X": np.ones((4, 3)), "y": np.ones((2, 2))}, "one label for each of the 4 rows"),
+        ({"X": np.ones((4, 3)), "y": np.ones((2, 2))}, "one label for each of the 4 samples"),
     ],
 )  # fmt: skip
 def test_parts_that_do_not_fit_each_other(tmp_path: Path, arrays, rule) -> None:
