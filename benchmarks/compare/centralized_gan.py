@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfcluster.clustergan.estimator import ClusterGAN, cluster_codes
+from tfcluster.clustergan.codes import cluster_codes
+from tfcluster.clustergan.estimator import ClusterGAN
 from tfcluster.clustergan.trainer import GANTrainer
 from tfcluster.training.phases import run_phases
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.reproduce.table_rows import Row, count_scored
-from tfcluster.data.datasets import DATASETS, needs_scaling
+from tfcluster.data.catalog import DATASETS, needs_scaling
 
 NAME = "baselines"
 RESTARTS = 20

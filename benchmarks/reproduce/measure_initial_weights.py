@@ -21,7 +21,7 @@ from benchmarks.record import append, read_results
 from benchmarks.reproduce.weight_spread import tabulate_spread
 from tfcluster import metrics
 from tfcluster.cli.train_clustergan import load_rows
-from tfcluster.clustergan.estimator import cluster_codes
+from tfcluster.clustergan.codes import cluster_codes
 from tfcluster.clustergan.trainer import GANTrainer
 from tfcluster.config import GAN_PRESETS
 from tfcluster.data.loading import Dataset

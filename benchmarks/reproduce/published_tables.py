@@ -13,7 +13,7 @@ from benchmarks.record import read_results
 from benchmarks.reproduce import baselines
 from benchmarks.reproduce.table_rows import ROWS, Published, Result, Row, Scores, count_scored
 from tfcluster.cli import published
-from tfcluster.data.datasets import DATASETS
+from tfcluster.data.catalog import DATASETS
 
 Results = Mapping[str, Sequence[Result]]
 """Algorithm or "baselines" to result lines."""

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tfcluster.cli import published
-from tfcluster.data.datasets import DATASETS
+from tfcluster.data.catalog import DATASETS
 
 FOLDER = Path("runs/reproduce")
 """Folder of the runs behind the recorded results."""

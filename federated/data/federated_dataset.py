@@ -14,7 +14,7 @@ from federated.data.client_files import load_folder
 from federated.data.client_store import Samples
 from federated.data.partition import make_partition
 from tfcluster.data import DATASETS, Picture, load_data, load_groups
-from tfcluster.data.datasets import GROUPS, needs_scaling
+from tfcluster.data.catalog import GROUPS, needs_scaling
 from tfcluster.errors import InputError
 from tfcluster.metrics import encode_labels
 from tfcluster.scaling import Standardizer

@@ -35,8 +35,8 @@ from federated.phases.clustergan import (
     match_to_codes,
 )
 from tfcluster.clustergan import ClusterGAN
-from tfcluster.clustergan.estimator import Decoder, check_range
-from tfcluster.clustergan.networks import Networks, check_width
+from tfcluster.clustergan.estimator import Decoder
+from tfcluster.clustergan.networks import Networks, check_range, check_width
 from tfcluster.config import Adam, GANConfig, gan_config, override
 from tfcluster.errors import InputError
 from tfcluster.estimator import EmptyClusterWarning, unnumbered

@@ -12,7 +12,7 @@ from benchmarks.reproduce import weight_spread
 from benchmarks.reproduce.measure_initial_weights import SeparatedRuns
 from federated.cli.run import FederateOptions
 from tfcluster import ClusterGAN, metrics
-from tfcluster.clustergan.estimator import cluster_codes
+from tfcluster.clustergan.codes import cluster_codes
 from tfcluster.clustergan.trainer import GANTrainer
 from tfcluster.config import GAN_PRESETS
 from tfcluster.data.loading import load_data

@@ -37,7 +37,9 @@ def test_two_sets_are_scaled_by_statistics_of_their_rows() -> None:
 
 
 def test_digits() -> None:
-    X, y, picture, names, units = load_data("digits")
+    data = load_data("digits")
+    X, y, picture = data
+    names, units = data.feature_names, data.units
     assert X.shape == (1797, 64) and X.dtype == np.float32 and X.flags.c_contiguous
     assert (X.min(), X.max()) == (0, 1) and picture == Picture("image", (8, 8))
     assert y is not None and y[:10].tolist() == list(range(10)) and y.dtype == np.int64

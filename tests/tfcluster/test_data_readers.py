@@ -191,7 +191,9 @@ def test_a_path_must_be_a_data_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("column", ["label", "y", "class", "Target"])
 def test_csv_with_a_header_and_labels(tmp_path: Path, column: str) -> None:
     text = f"height, {column} ,weight\n1.5,dog,2\n\n,cat,-3e1\n"
-    X, y, picture, names, units = load_data(write(tmp_path / "a.csv", text))
+    data = load_data(write(tmp_path / "a.csv", text))
+    X, y, picture = data
+    names, units = data.feature_names, data.units
     assert names == ("height", "weight") and units is None
     np.testing.assert_array_equal(X, np.array([[1.5, 2], [np.nan, -30]], np.float32))
     assert y is not None and y.tolist() == [1, 0] and picture is None
@@ -200,7 +202,9 @@ def test_csv_with_a_header_and_labels(tmp_path: Path, column: str) -> None:
 
 @pytest.mark.parametrize("text", ["1,2\n3,4", "\ufeffa,b\r\n1,2\r\n3,4\r\n", '"a, b",c\n1,2\n3,4'])
 def test_csv_without_labels(tmp_path: Path, text: str) -> None:
-    X, y, _, names, _ = load_data(write(tmp_path / "a.csv", text))
+    data = load_data(write(tmp_path / "a.csv", text))
+    X, y, _ = data
+    names = data.feature_names
     assert X.tolist() == [[1, 2], [3, 4]] and y is None
     assert names == {"1": ("x0", "x1"), "\ufeff": ("a", "b"), '"': ("a, b", "c")}[text[0]]
 

@@ -14,7 +14,6 @@ from tfcluster.data.loading import load_data
 from tfcluster.dec.estimator import DEC
 from tfcluster.errors import InputError
 from tfcluster.files import atomic_write, load_arrays
-from tfcluster.scaling import Standardizer
 
 
 def predict(options: PredictOptions, *, console: Console) -> None:
@@ -52,23 +51,23 @@ def predict_file(run: Path, file: str) -> str:
         on.
     """
     folder = RunFolder.open(run)
-    model = folder.path / "model.npz"
-    if not model.exists():
+    path = folder.path / "model.npz"
+    if not path.exists():
         raise InputError(
             f"{run} holds no model: the run is not finished, or it compares numbers of clusters. "
             "Finish it with --resume, or give the folder of one number of clusters."
         )
-    scaling = folder.path / "scaling.npz"  # of federated runs whose clients scaled their samples
-    X = load_data(file, standardize=not scaling.exists()).X
-    X = Standardizer.load(scaling)(X) if scaling.exists() else X
-    labels, confidence = _labelled(model, X)
+    is_gan = load_arrays(path)[1].get("estimator") == ClusterGAN.kind
+    model = ClusterGAN.load(path) if is_gan else DEC.load(path)
+    # a model that standardizes takes samples as they are in the file
+    X = load_data(file, standardize=model.standardizer_ is None).X
+    labels, confidence = _label(model, X)
     return label_table(zip(range(len(X)), labels.tolist(), confidence.tolist(), strict=True))
 
 
-def _labelled(model: Path, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if load_arrays(model)[1].get("estimator") == ClusterGAN.kind:
-        gan = ClusterGAN.load(model)
-        z_c = gan.transform(X)[:, gan.config_.n_noise :]
-        return gan.predict(X), z_c.max(axis=1)
-    q = DEC.load(model).soft_assign(X)
+def _label(model: DEC | ClusterGAN, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if isinstance(model, ClusterGAN):
+        z_c = model.transform(X)[:, model.config_.n_noise :]
+        return model.predict(X), z_c.max(axis=1)
+    q = model.soft_assign(X)
     return q.argmax(axis=1), q.max(axis=1)

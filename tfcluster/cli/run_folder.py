@@ -26,7 +26,7 @@ from tfcluster.config import to_dict
 from tfcluster.errors import InputError
 from tfcluster.files import atomic_write
 from tfcluster.runtime import provenance
-from tfcluster.training.phases import Monitor, Record
+from tfcluster.training.phases import Record
 
 Options = TypeVar("Options", bound=RunOptions)
 
@@ -150,19 +150,6 @@ class RunFolder:
         except OSError as error:
             raise InputError(f"Cannot write to {self.path}: {error.strerror}.") from error
         self._log_events(numbers or record)
-
-    def logging(self, shown: Monitor) -> Monitor:
-        """Returns a monitor that logs every record before another monitor sees it.
-
-        Args:
-          shown: The other one, which may stop the run.
-        """
-
-        def monitor(record: Record) -> None:
-            self.log(record)
-            shown(record)
-
-        return monitor
 
     @contextlib.contextmanager
     def announced(self, console: Console) -> Iterator[None]:

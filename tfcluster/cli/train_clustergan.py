@@ -25,7 +25,9 @@ from tfcluster.cli.score_tables import (
     print_trials,
     rank_trial,
 )
-from tfcluster.clustergan.estimator import ClusterGAN, check_rows, cluster_codes
+from tfcluster.clustergan.codes import cluster_codes
+from tfcluster.clustergan.estimator import ClusterGAN
+from tfcluster.clustergan.networks import check_samples
 from tfcluster.config import GANConfig
 from tfcluster.data.loading import DATASETS, Dataset, load_data
 from tfcluster.dec.self_training import fit_kmeans
@@ -37,7 +39,7 @@ from tfcluster.validation import check_matrix
 
 # Back-propagation takes thousands of steps for each sample: minutes for this many.
 _N_RECOVERED = {"image": 128, "gene": 1_000, "pendigits": 1_000}
-_N_PROBES = 50
+_N_EVALUATIONS = 50
 _N_SHOWN = 10  # generated samples of a cluster, or steps of an interpolation
 _LAST_SEED = 2**32 - 1  # the largest that NumPy's generator takes
 
@@ -82,7 +84,7 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
             f"{options.n_clusters}."
         )
     X = check_matrix(ClusterGAN(), splits.fit.X, min_rows=numbers[0], reset=True)
-    check_rows(X, config)
+    check_samples(X, config)
     run = open_run_folder("clustergan", options, config, out, execution.resume)
     set_threads(options.n_threads, per_operation=config.has_large_products)
     task = _Task(options, config, splits, numbers[0], execution.checkpoint_seconds, console)
@@ -185,11 +187,11 @@ def _train_trial(task: _Task, run: RunFolder, seed: int, is_only: bool) -> _Tria
     with TrainingProgress(task.console) as progress:
         gan.fit(
             task.splits.fit.X,
-            monitor=run.logging(progress),
+            callbacks=(run.log, progress),
             checkpoint=run.path / "checkpoint.npz",
             checkpoint_seconds=task.checkpoint_seconds,
-            probe=_make_probe(task),
-            probe_every=task.options.probe_every or max(1, task.config.steps // _N_PROBES),
+            evaluate=_make_evaluation(task),
+            evaluate_every=task.options.probe_every or max(1, task.config.steps // _N_EVALUATIONS),
         )
     task.console.print("Scoring and drawing ...")
     scores = _compare_methods(gan, task)
@@ -200,13 +202,13 @@ def _train_trial(task: _Task, run: RunFolder, seed: int, is_only: bool) -> _Tria
     return trial
 
 
-def _make_probe(
+def _make_evaluation(
     task: _Task,
 ) -> Callable[[Callable[[np.ndarray], np.ndarray]], Mapping[str, float]]:
     """Returns a function that scores the validation samples, if they have labels."""
     X, y, *_ = task.splits.validation
 
-    def probe(encode: Callable[[np.ndarray], np.ndarray]) -> Mapping[str, float]:
+    def evaluate(encode: Callable[[np.ndarray], np.ndarray]) -> Mapping[str, float]:
         if y is None:
             return {}
         codes = encode(X)
@@ -219,7 +221,7 @@ def _make_probe(
             "argmax_purity": metrics.purity(y, z_c),
         }
 
-    return probe
+    return evaluate
 
 
 def _refit(task: _Task, codes: np.ndarray, y: np.ndarray | None) -> np.ndarray:

@@ -120,7 +120,7 @@ def _pretrain(task: _Task, n_clusters: int, run: RunFolder) -> list[np.ndarray]:
     with TrainingProgress(task.console) as progress:
         return task.estimator(n_clusters).pretrain(
             task.data.X,
-            monitor=run.logging(progress),
+            callbacks=(run.log, progress),
             checkpoint=run.path / "pretrain.npz",
             checkpoint_seconds=task.checkpoint_seconds,
         )
@@ -134,7 +134,7 @@ def _fit(
     with TrainingProgress(task.console) as progress:
         dec.fit(
             task.data.X,
-            monitor=run.logging(progress),
+            callbacks=(run.log, progress),
             checkpoint=run.path / "checkpoint.npz",
             checkpoint_seconds=task.checkpoint_seconds,
             pretrained=pretrained,

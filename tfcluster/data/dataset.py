@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -38,8 +39,9 @@ def number_features(n_features: int) -> tuple[str, ...]:
     return tuple(f"x{i}" for i in range(n_features))
 
 
-class Dataset(NamedTuple):
-    """The samples of one split.
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """The samples of one split; unpacks as `X, y, picture`.
 
     Attributes:
       X: float32 (n_samples, n_features), C-contiguous features.
@@ -55,6 +57,10 @@ class Dataset(NamedTuple):
     picture: Picture | None
     feature_names: tuple[str, ...]
     units: Standardizer | None
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yields `X`, `y` and `picture`."""
+        return iter((self.X, self.y, self.picture))
 
 
 class RawData(NamedTuple):
