@@ -28,6 +28,7 @@ X, _ = blobs(150)
 PARTS = [X[:10], X[10:50], X[50:]]
 NAN, WHOLE, ONE_SAMPLE, MAD = 3, 4, 5, 6
 CLIENTS = clients_of([*PARTS, np.full((20, 6), np.nan), X, X[:1], 1e3 * X])
+FEDAVG = FedAvg()
 N_ROUNDS = 3
 OUTPUTS = GANOutputs(6, 3, CONFIG)
 
@@ -39,7 +40,7 @@ def backend():
         yield made
 
 
-def algorithm(kind, carry=True, rule=FedAvg(), config=CONFIG):
+def algorithm(kind, carry=True, rule=FEDAVG, config=CONFIG):
     fields = {"seed": 7} if kind is GeneratorAtServer else {}
     return kind(6, AdversarialWork(4, carry), rule, 3, config, **fields)
 
@@ -246,7 +247,7 @@ def test_convolutions_in_the_loop_of_a_round():
     """The steps of image networks are functions of their own there; see `GANTrainer`."""
     config = GANConfig(networks="image", n_noise=2, critic_steps=1, batch_size=16, shuffle=True)
     x = np.random.default_rng(0).uniform(size=(20, 784))
-    alg = GeneratorAtClients(784, AdversarialWork(1), FedAvg(), 3, config)
+    alg = GeneratorAtClients(784, AdversarialWork(1), FEDAVG, 3, config)
     trainer = alg.trainer()
     state = alg.initial_state(*(network.get_weights() for network in trainer.networks))
     with contextlib.closing(LocalBackend(clients_of([x]))) as backend:

@@ -1,4 +1,4 @@
-"""Every carrier returns the weights of the local one, and the same bits when asked again."""
+"""Every backend returns the weights of the local one, and the same bits when asked again."""
 
 import contextlib
 import dataclasses
@@ -9,39 +9,42 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from federated.algorithms.clustergan import AdversarialWork, AverageGAN, SplitGAN
-from federated.algorithms.dec import FederatedDEC
-from federated.algorithms.kmeans import DECEmbedding, FederatedLloyd
-from federated.algorithms.pretraining import FederatedPretraining
-from federated.backends.local import LocalCarrier
+from federated.algorithms.clustergan import AdversarialWork, GeneratorAtClients, GeneratorAtServer
+from federated.algorithms.dec import DECTraining
+from federated.algorithms.kmeans import DECEmbedding, LloydIteration
+from federated.algorithms.pretraining import AutoencoderTraining
+from federated.backends.local import LocalBackend
 from federated.backends.processes import backend_processes, marked_processes
-from federated.core.aggregation import aggregation
+from federated.core.aggregation import FedAvg, find_aggregation
 from federated.core.local_training import LocalWork
-from federated.core.sampling import Plan
+from federated.core.rounds import Federation, run_phases
+from federated.core.sampling import ClientSampler
 from federated.data.client_store import ClientStore
+from federated.phases.dec import FederatedDECConfig, pretraining_phases
 from tests.federated.helpers import GANOutputs, distance
 from tests.tfcluster.helpers import TINY, blobs
 from tfcluster.config import SGD, GANConfig
 from tfcluster.dec.autoencoder import AutoencoderTrainer
+from tfcluster.estimator import numbered
 
 # Ray leaves files and children to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 N_ROUNDS = 5
-X, Y = blobs(n_rows=150)
+X, Y = blobs(150)
 X, Y = X.astype(np.float32), Y.astype(np.int64)
 UNEVEN = [slice(0, 10), slice(10, 25), slice(25, 50), slice(50, 90), slice(90, 150)]
-PLAN = Plan(len(UNEVEN))
+SAMPLER = ClientSampler(len(UNEVEN))
 WORK = LocalWork(epochs=2, batch_size=16)
 
 
-def tff_carrier(store, n_workers):
-    from federated.backends.tff.carrier import TFFCarrier
+def tff_backend(store, n_workers):
+    from federated.backends.tff.backend import TFFBackend
 
-    return TFFCarrier(store, n_workers)
+    return TFFBackend(store, n_workers)
 
 
-class OneFlowerCarrier:
+class OneFlowerBackend:
     """Flower's, which a process can have once: the one used last is open."""
 
     opened = None
@@ -49,54 +52,59 @@ class OneFlowerCarrier:
     def __init__(self, store, n_workers):
         self._arguments, self._inner = (store, n_workers), None
 
-    def round(self, *arguments):
-        from federated.backends.flower.carrier import FlowerCarrier
+    def run_round(self, *arguments):
+        return self._open().run_round(*arguments)
+
+    def scale_samples(self, scaling):
+        self._open().scale_samples(scaling)
+
+    def _open(self):
+        from federated.backends.flower.backend import FlowerBackend
 
         if self._inner is None:
-            if OneFlowerCarrier.opened:
-                OneFlowerCarrier.opened.close()
-            self._inner, OneFlowerCarrier.opened = FlowerCarrier(*self._arguments), self
-        return self._inner.round(*arguments)
+            if OneFlowerBackend.opened:
+                OneFlowerBackend.opened.close()
+            self._inner, OneFlowerBackend.opened = FlowerBackend(*self._arguments), self
+        return self._inner
 
     def close(self):
         if self._inner:
             self._inner.close()
-            self._inner = OneFlowerCarrier.opened = None
+            self._inner = OneFlowerBackend.opened = None
             gc.collect()  # while Ray's warnings are ignored
 
 
-CARRIERS = {
-    "local": (LocalCarrier, None),
-    "tff": (tff_carrier, "tensorflow_federated"),
-    "flower": (OneFlowerCarrier, "ray"),
+BACKENDS = {
+    "local": (LocalBackend, None),
+    "tff": (tff_backend, "tensorflow_federated"),
+    "flower": (OneFlowerBackend, "ray"),
 }
 """How each is made, and the package it needs."""
 
 
-def first_weights():
+def initial_weights():
     start = AutoencoderTrainer(6, TINY)
     start.reset(3)
     return start.autoencoder.get_weights(), start.encoder.get_weights()
 
 
 def pretraining(rule="fedavg", **fields):
-    alg = FederatedPretraining(6, WORK, aggregation(rule, **fields), TINY)
-    return [alg], alg.state(first_weights()[0])
+    alg = AutoencoderTraining(6, WORK, find_aggregation(rule, **fields), TINY)
+    return [alg], alg.initial_state(initial_weights()[0])
 
 
 def lloyd():
-    alg = FederatedLloyd(6, DECEmbedding(TINY))
+    alg = LloydIteration(6, DECEmbedding(TINY))
     # far from where they will end, so that five rounds move them
-    centers = np.random.default_rng(0).normal(size=(2, 3, 3))
-    return [alg], alg.state(first_weights()[1], centers)
+    centroids = np.random.default_rng(0).normal(size=(2, 3, 3))
+    return [alg], alg.initial_state(initial_weights()[1], centroids)
 
 
 def dec(target="global"):
     config = dataclasses.replace(TINY, optimizer=SGD(0.1, 0.9))
-    rule = aggregation("fedavg")
-    alg = FederatedDEC(6, WORK, rule, 3, config, target, follows_exchange=True)
-    centers = np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
-    return [alg.exchange(), alg], alg.state([*first_weights()[1], centers])
+    alg = DECTraining(6, WORK, FedAvg(), 3, config, target, follows_update=True)
+    centroids = np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
+    return [alg.target_update(), alg], alg.initial_state([*initial_weights()[1], centroids])
 
 
 GAN = GANConfig(networks="pendigits", n_noise=2, critic_steps=2, batch_size=16)
@@ -107,12 +115,12 @@ def gan(kind):
     # Without moments to go on with, Adam's first step has the full size in every weight, also
     # where the gradient's sign is a matter of rounding: five rounds then differ by 2e-3.
     work = AdversarialWork(3, carry_optimizer=True)
-    alg = kind(6, work, aggregation("fedavg"), 3, GAN)
-    return [alg], alg.first_state(*OUTPUTS.start())
+    alg = kind(6, work, FedAvg(), 3, GAN)
+    return [alg], alg.initial_state(*OUTPUTS.start())
 
 
 def outputs(make_case):
-    """How to look at a state: by what its networks make of fixed rows."""
+    """Returns how to look at a state: by the outputs of its networks for fixed samples."""
     (alg,), _ = make_case()
     sizes = list(map(len, OUTPUTS.start()))
     return lambda state: OUTPUTS([w for part in alg.networks(state, sizes) for w in part])
@@ -123,12 +131,12 @@ CASES = {
     "median": lambda: pretraining("median"),
     "lloyd": lloyd,
     "dec": dec,
-    "average gan": lambda: gan(AverageGAN),
-    "split gan": lambda: gan(SplitGAN),
+    "generator at clients": lambda: gan(GeneratorAtClients),
+    "generator at server": lambda: gan(GeneratorAtServer),
 }
 
-LOOKS = {name: outputs(CASES[name]) for name in ("average gan", "split gan")}
-"""What is compared, where it is not all that is in the state."""
+LOOKS = {name: outputs(CASES[name]) for name in ("generator at clients", "generator at server")}
+"""What is compared, where it is not all tensors of the state."""
 
 
 @pytest.fixture(scope="module")
@@ -137,42 +145,45 @@ def store(tmp_path_factory):
     return ClientStore.write(folder, [(X[part], Y[part]) for part in UNEVEN])
 
 
-@pytest.fixture(scope="module", params=CARRIERS)
+@pytest.fixture(scope="module", params=BACKENDS)
 def make(request, store):
-    """Makes a carrier; all are closed in the end, and nothing they started is left."""
-    factory, package = CARRIERS[request.param]
+    """Makes a backend; all are closed in the end, and nothing they started is left."""
+    factory, package = BACKENDS[request.param]
     if package and importlib.util.find_spec(package) is None:
         pytest.skip(f"needs {package}")
     made = []
     with backend_processes() as mark:
         yield lambda n_workers=1: made.append(factory(store, n_workers)) or made[-1]
-        for carrier in made:
-            carrier.close()
+        for backend in made:
+            backend.close()
         assert not marked_processes(mark)
 
 
 @pytest.fixture(scope="module")
-def carrier(make):
+def backend(make):
     return make(n_workers=2)
 
 
-def run(carrier, algorithms, state, first=0, last=N_ROUNDS, plan=PLAN):
-    """Rounds `first` to `last`: the state after each, and the last result."""
+def run(backend, algorithms, state, first=0, last=N_ROUNDS, sampler=SAMPLER):
+    """Runs rounds `first` to `last`; returns the state after each, and the last result."""
     states = []
     for number in range(first, last):
         for algorithm in algorithms:
-            result = carrier.round(algorithm, state, plan.round(number))
+            result = backend.run_round(algorithm, state, sampler.participants(number))
             state = result.state
         states.append(state)
     return states, result
 
 
 def arrays(state):
-    return [np.asarray(a) for part in (state.weights, state.slots, state.context) for a in part]
+    return list(map(np.asarray, tf.nest.flatten(state)))
 
 
 def apart(states, expected, start, look=arrays):
-    """After one round and after all: the distance to what is expected, in distances moved."""
+    """Returns the distance to what is expected, relative to the distance moved.
+
+    After one round, and after all.
+    """
     return [
         distance(look(states[i]), look(expected[i])) / distance(look(start), look(expected[i]))
         for i in (0, -1)
@@ -181,14 +192,14 @@ def apart(states, expected, start, look=arrays):
 
 @pytest.fixture(scope="module")
 def oracle(store):
-    """The local carrier, one client after the other."""
-    with contextlib.closing(LocalCarrier(store)) as carrier:
-        yield carrier
+    """The local backend, one client after the other."""
+    with contextlib.closing(LocalBackend(store)) as backend:
+        yield backend
 
 
 @pytest.fixture(scope="module")
 def cases(oracle):
-    """Algorithms, the state to begin with, and what the local carrier makes of it, by name."""
+    """Algorithms, the state to begin with, and what the local backend makes of it, by name."""
     made = {name: make_case() for name, make_case in CASES.items()}
     return {
         name: (algorithms, state, LOOKS.get(name, arrays), *run(oracle, algorithms, state))
@@ -207,9 +218,9 @@ def assert_same_bits(first, second):
         np.testing.assert_array_equal(a, b)
 
 
-def test_weights_are_the_local_ones(carrier, case):
+def test_weights_are_the_local_ones(backend, case):
     algorithms, state, look, expected, expected_result = case
-    states, result = run(carrier, algorithms, state)
+    states, result = run(backend, algorithms, state)
     after_one, after_all = apart(states, expected, state, look)
     assert after_one <= 1e-5
     assert after_all <= 1e-3
@@ -225,8 +236,8 @@ def test_a_client_that_is_missing_would_be_seen(oracle, case):
     algorithms, state, look, expected, _ = case
 
     class Without:
-        def round(self, algorithm, state, participants):
-            return oracle.round(algorithm, state, participants[1:])
+        def run_round(self, algorithm, state, participants):
+            return oracle.run_round(algorithm, state, participants[1:])
 
     after_one, after_all = apart(run(Without(), algorithms, state)[0], expected, state, look)
     assert after_one > 1e-3
@@ -238,8 +249,8 @@ def test_a_weight_that_is_wrong_would_be_seen(oracle, case):
     algorithms, state, look, expected, _ = case
 
     class Off:
-        def round(self, algorithm, state, participants):
-            result = oracle.round(algorithm, state, participants)
+        def run_round(self, algorithm, state, participants):
+            result = oracle.run_round(algorithm, state, participants)
             first, *others = result.state.weights
             wrong = first + 0.01 * tf.scatter_nd([[0, 0]], [1.0], first.shape)
             return result._replace(state=result.state._replace(weights=(wrong, *others)))
@@ -249,22 +260,49 @@ def test_a_weight_that_is_wrong_would_be_seen(oracle, case):
     assert after_all > 1e-3
 
 
-def test_not_all_clients_take_part(oracle, carrier):
+def test_not_all_clients_take_part(oracle, backend):
     """Nor the same number of them in every round."""
     algorithms, state = pretraining()
-    plan = Plan(len(UNEVEN), per_round=4, dropout=0.4, seed=2)
-    assert len({len(plan.round(number)) for number in range(N_ROUNDS)}) > 1
-    expected, _ = run(oracle, algorithms, state, plan=plan)
-    states, _ = run(carrier, algorithms, state, plan=plan)
+    sampler = ClientSampler(len(UNEVEN), per_round=4, dropout=0.4, seed=2)
+    assert len({len(sampler.participants(number)) for number in range(N_ROUNDS)}) > 1
+    expected, _ = run(oracle, algorithms, state, sampler=sampler)
+    states, _ = run(backend, algorithms, state, sampler=sampler)
     assert max(apart(states, expected, state)) <= 1e-5
 
 
-def test_a_run_that_is_resumed_has_the_same_bits(make, carrier):
-    """Whatever the carrier did before, and however many clients work at a time."""
+def test_a_run_that_is_resumed_has_the_same_bits(make, backend):
+    """Whatever the backend did before, and however many clients work at a time."""
     begun = [pretraining(), dec()]
-    expected = [run(carrier, *case)[0] for case in begun]
+    expected = [run(backend, *case)[0] for case in begun]
     other = make(n_workers=1)
     for (algorithms, state), (_, second, *_, last) in zip(begun, expected, strict=True):
         assert_same_bits(run(other, algorithms, second, first=2)[0][-1], last)
         assert_same_bits(run(other, algorithms, state)[0][-1], last)
     other.close()
+
+
+def test_clients_scale_their_samples_on_every_backend(oracle, backend, store):
+    """As the phases find, and for the next run again as they were given."""
+    plain = FederatedDECConfig(model=TINY, pretrain_rounds=2, pretraining=WORK)
+    model = dataclasses.replace(TINY, scaling="rms")
+    scaled = dataclasses.replace(plain, model=model, standardize=True)
+
+    def artifacts(used, config):
+        phases = pretraining_phases(6, config, seed=3)
+        return run_phases(phases, Federation(used, SAMPLER, store.names)).artifacts
+
+    def weights(found):
+        return [found[name] for name in sorted(found) if name.startswith(("encoder", "decoder"))]
+
+    first, found, again = (artifacts(backend, config) for config in (plain, scaled, plain))
+    expected, unscaled = (artifacts(oracle, config) for config in (scaled, plain))
+    for name in ("scale", "standardizer/mean", "standardizer/sd"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-12)
+    start = weights({**numbered("encoder", initial_weights()[0][:4]),
+                     **numbered("decoder", initial_weights()[0][4:])})  # fmt: skip
+    moved = distance(start, weights(expected))
+    assert distance(weights(found), weights(expected)) <= 1e-3 * moved
+    assert distance(weights(expected), weights(unscaled)) > 1e-2 * moved
+    assert distance(weights(first), weights(unscaled)) <= 1e-3 * moved
+    for a, b in zip(weights(first), weights(again), strict=True):
+        np.testing.assert_array_equal(a, b)
