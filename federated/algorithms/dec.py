@@ -54,7 +54,7 @@ class DECState(NamedTuple):
 
 
 class TargetSums(NamedTuple):
-    """What clients send of a target update, in float64.
+    """Sums that clients send for a target update, in float64.
 
     Attributes:
       frequencies: `(n_clusters,)`, sums of q.

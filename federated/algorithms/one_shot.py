@@ -40,7 +40,7 @@ _SERVER_RESTARTS = 20
 
 
 class ClientCentroidSums(NamedTuple):
-    """What clients send to be summed, in float64.
+    """Sums that clients send, in float64.
 
     Attributes:
       inertia: Scalar, the client's own inertia.
@@ -52,7 +52,7 @@ class ClientCentroidSums(NamedTuple):
 
 
 class CentroidsOfClient(NamedTuple):
-    """What each client sends, in float64.
+    """Centroids that each client sends, in float64.
 
     Attributes:
       centroids: `(n_centroids, n_units)`.

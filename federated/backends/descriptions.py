@@ -28,7 +28,7 @@ _USUAL_WORKERS = 2
 
 @dataclasses.dataclass(frozen=True)
 class BackendDescription:
-    """What a backend is started with.
+    """Settings that a backend is started with.
 
     Attributes:
       name: Name of the backend, as on the command line.

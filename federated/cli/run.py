@@ -1,4 +1,4 @@
-"""What the federated commands do around their estimator: folder, progress, labels, pictures."""
+"""The frame of the federated commands around their estimator: folder, progress, labels, pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several numbers of clusters are compared by, from sums over clients."""
+"""Comparison of several numbers of clusters, from sums over clients."""
 
 from __future__ import annotations
 
