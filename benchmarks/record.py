@@ -15,11 +15,11 @@ def record(run: Path, note: str | None = None) -> Path:
     """Appends a run's `result.json` to the file of its algorithm.
 
     Args:
-      run: Folder that `tfcluster train` wrote.
-      note: What a reader of the line has to know.
+      run: Folder written by `tfcluster train`.
+      note: Remark for readers of the line.
 
     Returns:
-      The file the line was added to.
+      The file to which the line was added.
     """
     result = json.loads((run / "result.json").read_text())
     if note:
@@ -28,13 +28,13 @@ def record(run: Path, note: str | None = None) -> Path:
 
 
 def read_results(name: str) -> list[dict[str, Any]]:
-    """The lines of a file in `benchmarks/results/`; none if there is no such file yet."""
+    """Returns the lines of a file in `benchmarks/results/`, none if it does not exist."""
     path = RESULTS / f"{name}.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def append(result: Mapping[str, Any]) -> Path:
-    """Adds one line to the file of its algorithm, and returns the file."""
+    """Adds a line to the file of its algorithm and returns the file."""
     target = RESULTS / f"{result['algorithm']}.jsonl"
     target.parent.mkdir(exist_ok=True)
     with target.open("a") as file:
@@ -43,7 +43,7 @@ def append(result: Mapping[str, Any]) -> Path:
 
 
 def main() -> None:
-    """Reads the command line."""
+    """Records the run named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--note")

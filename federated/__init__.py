@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import tfcluster  # noqa: F401  # quietens TensorFlow before anything imports it
+
 if TYPE_CHECKING:
     from federated.backends.descriptions import TFF as TFF
     from federated.backends.descriptions import Flower as Flower

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from benchmarks.tables import README
+from benchmarks.readme import README
 from tfcluster.config import DEC_PRESETS, override, presets
 
 

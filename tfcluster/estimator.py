@@ -1,11 +1,14 @@
-"""What the estimators share: scikit-learn's manners, checked input, files and checkpoints."""
+"""The base of the estimators: scikit-learn's conventions, checked input, files, checkpoints."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import numbers
 import os
-from typing import Any, ClassVar, TypeVar
+import warnings
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from sklearn.base import (
@@ -16,55 +19,94 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from tfcluster.config import from_dict, to_dict
+from tfcluster.config import from_dict, to_dict, to_python
 from tfcluster.errors import InputError
 from tfcluster.files import Arrays, load_arrays, save_arrays
+from tfcluster.fitted import Fitted
+from tfcluster.scaling import Standardizer
 from tfcluster.training.checkpoint import FitCheckpoint
 from tfcluster.training.phases import Record
-from tfcluster.validation import check_matrix, check_n_clusters
+from tfcluster.validation import (
+    check_distinct,
+    check_matrix,
+    check_n_clusters,
+    check_standardize,
+)
 
 Self = TypeVar("Self", bound="DeepClusterer")
 
 
 class EmptyClusterWarning(UserWarning):
-    """Some clusters own no rows."""
+    """Some clusters own no samples."""
+
+
+class FitData(NamedTuple):
+    """The checked samples of `fit`.
+
+    Attributes:
+      x: `(n_samples, n_features)` float32, standardized if asked for.
+      standardizer: What standardized them, or None.
+      feature_names: `(n_features,)` names of the columns, or None without any.
+    """
+
+    x: np.ndarray
+    standardizer: Standardizer | None
+    feature_names: np.ndarray | None
+
+    def fitted(self) -> dict[str, Any]:
+        """Returns the fitted attributes that samples alone decide."""
+        return {
+            "n_features_in_": self.x.shape[1],
+            "standardizer_": self.standardizer,
+            "feature_names_in_": self.feature_names,
+        }
 
 
 class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
     """Base of the estimators; see `DEC` and `ClusterGAN`.
 
-    A subclass sets `config_`, `history_` and `cluster_centers_` in `fit`, and says by
-    `_saved_arrays`, `_saved_values` and `_restore` what else a file must hold.
+    A subclass passes a `Fitted` of its kind to `_set_fitted` wherever it becomes fitted.
     """
 
     kind: ClassVar[str]
-    """As it stands in files."""
+    """The estimator's name in files."""
+
+    fitted_kind: ClassVar[type[Fitted]]
+    """The class of its fitted attributes."""
 
     n_clusters: int
     preset: Any
+    standardize: Any
     random_state: Any
 
+    config_: Any
+    history_: list[Record]
+    cluster_centers_: np.ndarray
+    n_features_in_: int
+    standardizer_: Standardizer | None
+    feature_names_in_: np.ndarray
+    labels_: np.ndarray
+
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the fitted estimator to one file; see `tfcluster.training.checkpoint`.
+        """Writes the fitted estimator to one file; see `tfcluster.files`.
 
         Raises:
-          InputError: If it cannot be written; what stood there before stays.
+          InputError: If the file cannot be written; an earlier file at `path` stays.
         """
         check_is_fitted(self)
+        fitted = self._get_fitted()
         meta = {
             "estimator": self.kind,
-            "preset": self.preset if isinstance(self.preset, str) else None,
+            "preset": _to_json(self.preset),
+            "arguments": {name: _to_json(value) for name, value in self._arguments().items()},
             "random_state": int(self.random_state) if self._is_repeatable else None,
-            "config": to_dict(self.config_),
-            "history": self.history_,
-            "feature_names": list(getattr(self, "feature_names_in_", [])),
-            **self._saved_values(),
+            **fitted.to_values(),
         }
-        save_arrays(path, self._saved_arrays(), meta)
+        save_arrays(path, fitted.to_arrays(), meta)
 
     @classmethod
     def load(cls: type[Self], path: str | os.PathLike[str]) -> Self:
-        """Reads what `save` wrote.
+        """Returns the estimator that `save` wrote.
 
         Raises:
           InputError: If the file is missing, damaged or not saved by this kind of estimator.
@@ -82,34 +124,52 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
     def _from_saved(cls: type[Self], arrays: Arrays, meta: Any) -> Self:
         if meta["estimator"] != cls.kind:
             raise KeyError(cls.kind)
-        config = from_dict(meta["config"])
+        fitted = cls.fitted_kind.from_file(arrays, meta)
+        # files of the version before hold no arguments, and null for a preset without a name
+        arguments = {name: _from_json(value) for name, value in meta.get("arguments", {}).items()}
         loaded = cls(
-            n_clusters=len(arrays["cluster_centers_"]),
-            preset=meta["preset"] or config,
+            n_clusters=len(fitted.cluster_centers_),
+            preset=_from_json(meta["preset"]) or fitted.config_,
             random_state=meta["random_state"],
+            **arguments,
         )
-        if meta["feature_names"]:
-            loaded.feature_names_in_ = np.array(meta["feature_names"], dtype=object)
-        loaded.config_, loaded.history_ = config, meta["history"]
-        loaded._restore(arrays, meta)
+        loaded._set_fitted(fitted)
         return loaded
 
-    def _saved_arrays(self) -> Arrays:
-        raise NotImplementedError
+    @classmethod
+    def _made(cls: type[Self], fitted: Fitted, random_state: int | None) -> Self:
+        """Returns the estimator of weights that were trained elsewhere."""
+        made = cls(
+            n_clusters=len(fitted.cluster_centers_),
+            preset=fitted.config_,
+            standardize=fitted.standardizer_ is not None,
+            random_state=random_state,
+        )
+        made._set_fitted(fitted)
+        return made
 
-    def _saved_values(self) -> dict[str, Any]:
-        return {}
+    def _set_fitted(self, fitted: Fitted) -> None:
+        """Sets all fitted attributes, and nothing else does."""
+        for field in dataclasses.fields(fitted):
+            name, value = field.name, getattr(fitted, field.name)
+            if value is None and name != "standardizer_":
+                self.__dict__.pop(name, None)
+            else:
+                setattr(self, name, value)
 
-    def _restore(self, arrays: Arrays, meta: Any) -> None:
-        raise NotImplementedError
-
-    history_: list[Record]
-    config_: Any
-    cluster_centers_: np.ndarray
+    def _get_fitted(self) -> Fitted:
+        """Returns the attributes that `_set_fitted` set."""
+        names = (field.name for field in dataclasses.fields(self.fitted_kind))
+        values: dict[str, Any] = {name: getattr(self, name, None) for name in names}
+        return self.fitted_kind(**values)
 
     def __sklearn_tags__(self) -> Any:
-        """scikit-learn's description: embeddings are float32 whatever comes in."""
+        """Returns scikit-learn's description of the estimator.
+
+        Embeddings are float32 whatever comes in; NaN is allowed with `standardize`.
+        """
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = bool(self.standardize)
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
@@ -121,35 +181,55 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
     def _is_repeatable(self) -> bool:
         return isinstance(self.random_state, numbers.Integral)
 
-    def _checked(self, X: Any) -> tuple[np.ndarray, BaseEstimator]:
-        """The rows of `fit`, and their features' number and names for `_adopt_features`.
+    def _resolve_config(self) -> Any:
+        """Returns the preset's configuration with the arguments that are not None."""
+        raise NotImplementedError
 
-        `self` stays as it is until a fit has ended well.
-        """
+    def _arguments(self) -> dict[str, Any]:
+        """Returns the hyper-parameters that were given beside the preset."""
+        given = self.get_params(deep=False)
+        others = ("n_clusters", "preset", "random_state")
+        return {k: v for k, v in given.items() if v is not None and k not in others}
+
+    def _check_fit(self, X: Any) -> FitData:
+        """Returns the samples of `fit`; leaves the estimator as it is."""
         check_n_clusters(self.n_clusters)
+        check_standardize(self.standardize)
         seen = BaseEstimator()
-        return check_matrix(seen, X, min_rows=self.n_clusters, reset=True), seen
+        x = check_matrix(
+            seen, X, min_rows=self.n_clusters, reset=True, allow_missing=bool(self.standardize)
+        )
+        standardizer = Standardizer.fit(x) if self.standardize else None
+        if standardizer:
+            x = standardizer(x)
+            check_distinct(x)
+        return FitData(x, standardizer, getattr(seen, "feature_names_in_", None))
 
-    def _adopt_features(self, seen: BaseEstimator) -> None:
-        self.__dict__.pop("feature_names_in_", None)
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(seen, name):
-                setattr(self, name, getattr(seen, name))
+    def _check_new(self, X: Any) -> np.ndarray:
+        """Returns new samples as the networks take them, `(n_samples, n_features)` float32."""
+        check_is_fitted(self)
+        if self.standardizer_ is None:
+            return check_matrix(self, X)
+        return self.standardizer_(check_matrix(self, X, allow_missing=True))
 
-    def _keeper(
+    def _restore_units(self, x: np.ndarray) -> np.ndarray:
+        """Returns generated samples, `(n_samples, n_features)`, in the units of `fit`."""
+        return x if self.standardizer_ is None else self.standardizer_.inverse(x)
+
+    def _open_checkpoint(
         self,
         path: str | os.PathLike[str] | None,
         every_seconds: float,
         trainer: Any,
         identity: dict[str, Any],
     ) -> FitCheckpoint | None:
-        """A checkpoint that only this run can go on from; None without a path."""
+        """Returns a checkpoint from which only this run can resume; None without a path."""
         if path is None:
             return None
         if not self._is_repeatable:
             raise InputError(
                 "A run with a checkpoint needs a whole number as `random_state`, so that it can be "
-                "begun again. Received none."
+                f"repeated. Received: random_state={self.random_state!r}."
             )
         identity = {
             "n_clusters": int(self.n_clusters),
@@ -157,6 +237,31 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
             **identity,
         }
         return FitCheckpoint(path, identity, trainer.state, trainer.set_state, every_seconds)
+
+
+def _to_json(value: Any) -> Any:
+    return to_dict(value) if dataclasses.is_dataclass(value) else to_python(value)
+
+
+def _from_json(value: Any) -> Any:
+    return from_dict(value) if isinstance(value, Mapping) else to_python(value)
+
+
+def warn_empty_clusters(labels: np.ndarray, n_clusters: int) -> None:
+    """Warns of clusters without samples; to be called by `fit` itself.
+
+    Args:
+      labels: `(n_samples,)` clusters.
+      n_clusters: Number of clusters asked for.
+    """
+    n_used = len(np.unique(labels))
+    if n_used < n_clusters:
+        warnings.warn(
+            f"{n_clusters - n_used} of {n_clusters} clusters own no samples. Ask for fewer "
+            "clusters, or pretrain longer.",
+            EmptyClusterWarning,
+            stacklevel=3,  # the caller of `fit`
+        )
 
 
 def digest(*arrays: np.ndarray) -> str:

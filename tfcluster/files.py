@@ -103,6 +103,25 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[Arrays, Any]:
     return arrays, text["meta"]
 
 
+def check_identity(
+    path: str | os.PathLike[str], identity: Mapping[str, Any], found: Mapping[str, Any]
+) -> None:
+    """Raises `InputError` if a checkpoint belongs to another run.
+
+    Args:
+      path: The checkpoint.
+      identity: Values that JSON can hold and that tell this run from others.
+      found: The identity in the checkpoint, read from JSON; it may hold more.
+    """
+    expected = json.loads(json.dumps(identity))
+    differing = [name for name, value in expected.items() if found.get(name) != value]
+    if differing:
+        raise InputError(
+            f"{path} belongs to another run: {', '.join(differing)} differ. Repeat the call that "
+            "began it, or start in another folder."
+        )
+
+
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.sha256()
     for name in sorted(arrays):

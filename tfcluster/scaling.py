@@ -12,25 +12,90 @@ from tfcluster.files import load_arrays, save_arrays
 
 
 class Standardizer(NamedTuple):
-    """What is done to rows before a model that was trained on standardised ones.
+    """Gives features mean 0 and standard deviation 1; missing values (NaN) become the mean.
 
     Attributes:
-      mean: `(features,)` float64, which a missing value becomes; 0 for a column without values.
-      sd: `(features,)` float64, over all rows, those filled included; 1 for constant columns.
+      mean: `(n_features,)` float64, over the values that are not missing; 0 without any.
+      sd: `(n_features,)` float64, over all samples after filling; 1 for constant features.
     """
 
     mean: np.ndarray
     sd: np.ndarray
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """`(x - mean) / sd` in float32, 0 where `x`, `(rows, features)`, is missing.
+    @classmethod
+    def fit(cls, x: np.ndarray) -> Standardizer:
+        """Returns the standardizer of some samples, computed in float64.
+
+        Args:
+          x: `(n_samples, n_features)`, NaN where a value is missing.
 
         Raises:
-          InputError: If `x` has another number of features.
+          InputError: If a mean or standard deviation overflows.
+        """
+        x = np.asarray(x, np.float64)
+        missing = np.isnan(x)
+        counts = np.maximum(len(x) - missing.sum(axis=0), 1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = np.where(missing, 0.0, x).sum(axis=0) / counts
+            deviations = np.where(missing, 0.0, x - mean)
+            # subtracts what rounding left in the mean
+            squares = np.square(deviations).sum(axis=0) - deviations.sum(axis=0) ** 2 / counts
+        if not np.isfinite(squares).all():
+            features = ", ".join(map(str, np.flatnonzero(~np.isfinite(squares))))
+            raise InputError(
+                "Standardized features need finite means and standard deviations. Received "
+                f"values that overflow in feature(s) {features}, counted from 0. Correct or drop "
+                "them."
+            )
+        return cls.from_moments(len(x), mean, squares)
+
+    @classmethod
+    def from_moments(cls, n_samples: float, mean: np.ndarray, squares: np.ndarray) -> Standardizer:
+        """Returns the standardizer of samples whose sums are known.
+
+        Args:
+          n_samples: Number of samples, those with missing values included.
+          mean: `(n_features,)` float64 means of the values that are not missing.
+          squares: `(n_features,)` float64 sums of the squared deviations from them.
+        """
+        variance = np.maximum(squares, 0) / n_samples
+        # scikit-learn's bound on the variance that rounding gives a constant feature
+        epsilon = np.finfo(np.float64).eps
+        bound = n_samples * epsilon * variance + (n_samples * mean * epsilon) ** 2
+        return cls(mean, np.where(variance <= bound, 1.0, np.sqrt(variance)))
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Returns `(x - mean) / sd` in float32, 0 where a value is missing.
+
+        Args:
+          x: `(n_samples, n_features)`, NaN where a value is missing.
+
+        Raises:
+          InputError: If `x` has another number of features, or values that are infinite or too
+            far from the mean for float32.
         """
         if x.shape[1:] != self.mean.shape:
-            raise InputError(f"Rows need {len(self.mean)} features. Received: {x.shape[1]}.")
-        return np.where(np.isnan(x), 0.0, (x - self.mean) / self.sd).astype(np.float32)
+            raise InputError(f"Samples need {len(self.mean)} features. Received: {x.shape[1]}.")
+        with np.errstate(over="ignore"):
+            scaled = np.where(np.isnan(x), 0.0, (x - self.mean) / self.sd).astype(np.float32)
+        if not np.isfinite(scaled).all():
+            bad = np.count_nonzero(~np.isfinite(scaled).all(axis=1))
+            raise InputError(
+                f"Standardized features must be finite in float32. Received {bad} samples with "
+                "infinite or too large values. Correct or drop them."
+            )
+        return scaled
+
+    def inverse(self, z: np.ndarray) -> np.ndarray:
+        """Returns standardized samples in the units of the features: `z * sd + mean`.
+
+        Args:
+          z: `(n_samples, n_features)`.
+
+        Returns:
+          `(n_samples, n_features)` float64, because the mean may be large beside the sd.
+        """
+        return z * self.sd + self.mean
 
     def save(self, path: Path) -> None:
         """Writes a file for `load`."""
@@ -38,7 +103,7 @@ class Standardizer(NamedTuple):
 
     @classmethod
     def load(cls, path: Path) -> Standardizer:
-        """Reads what `save` wrote.
+        """Returns the standardizer that `save` wrote.
 
         Raises:
           InputError: If the file is missing or damaged.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,17 @@ from sklearn.utils.validation import check_random_state, validate_data
 from tfcluster.errors import InputError
 
 
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Raises `InputError` unless the argument `name` is a whole number of at least `least`."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+        raise InputError(f"`{name}` must be a whole number. Received: {name}={value!r}.")
+    if value < least:
+        raise InputError(f"`{name}` must be at least {least}. Received: {name}={value}.")
+
+
 def check_n_clusters(n_clusters: Any) -> None:
     """Raises `InputError` unless `n_clusters` is a whole number of at least two."""
-    if not isinstance(n_clusters, (int, np.integer)) or isinstance(n_clusters, bool):
-        raise InputError(
-            f"`n_clusters` must be a whole number. Received: n_clusters={n_clusters!r}."
-        )
-    if n_clusters < 2:
-        raise InputError(f"`n_clusters` must be at least 2. Received: n_clusters={n_clusters}.")
+    check_whole("n_clusters", n_clusters, 2)
 
 
 def check_seed(random_state: Any) -> int:
@@ -35,26 +39,66 @@ def check_seed(random_state: Any) -> int:
         ) from error
 
 
-def check_matrix(estimator: Any, X: Any, *, min_rows: int = 1, reset: bool = False) -> np.ndarray:
-    """The rows an estimator was given, as a float32 matrix.
+def check_callbacks(callbacks: Any) -> None:
+    """Raises `InputError` unless `callbacks` is a sequence of functions."""
+    if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+        raise InputError(
+            "`callbacks` must be a list of functions that take a record. Received: "
+            f"{callbacks!r}. Write a single one as `callbacks=[function]`."
+        )
 
-    Args:
-      estimator: Whose `n_features_in_` holds, or is set when `reset`.
-      X: `(rows, features)`, anything scikit-learn takes.
-      min_rows: Fewest rows allowed.
-      reset: Whether this is `fit`.
 
-    Returns:
-      `(rows, features)` float32, contiguous.
+def check_standardize(standardize: Any) -> None:
+    """Raises `InputError` unless `standardize` is True or False."""
+    if not isinstance(standardize, (bool, np.bool_)):
+        raise InputError(
+            f"`standardize` must be True or False. Received: standardize={standardize!r}."
+        )
+
+
+def check_feature_names(names: Any, n_features: int) -> np.ndarray | None:
+    """Returns names of features as scikit-learn keeps them, `(n_features,)`; None for None.
 
     Raises:
-      InputError: If X is not a finite numeric matrix of enough rows with the features of `fit`.
+      InputError: If there are not as many as features.
+    """
+    if names is None:
+        return None
+    if len(names) != n_features:
+        raise InputError(f"{n_features} features need as many names. Received: {len(names)}.")
+    return np.array(names, dtype=object)
+
+
+def check_matrix(
+    estimator: Any, X: Any, *, min_rows: int = 1, reset: bool = False, allow_missing: bool = False
+) -> np.ndarray:
+    """Returns the samples an estimator was given, as a matrix.
+
+    Args:
+      estimator: Its `n_features_in_` holds, or is set when `reset`.
+      X: `(n_samples, n_features)`, anything scikit-learn takes.
+      min_rows: Fewest samples allowed.
+      reset: Whether this is `fit`.
+      allow_missing: Whether NaN is allowed, for a `Standardizer` to fill.
+
+    Returns:
+      `(n_samples, n_features)` contiguous; float32, or float64 with `allow_missing`, since
+      standardization comes before rounding.
+
+    Raises:
+      InputError: If X is not a finite numeric matrix of enough samples with the features of `fit`.
     """
     try:
         # a number too large for float32 becomes infinite, and is refused as such
         with np.errstate(over="ignore"):
             matrix: np.ndarray = validate_data(
-                estimator, X, dtype=np.float32, order="C", reset=reset, ensure_min_samples=1
+                estimator,
+                X,
+                dtype=np.float64 if allow_missing else np.float32,
+                order="C",
+                reset=reset,
+                ensure_min_samples=1,
+                ensure_all_finite="allow-nan" if allow_missing else True,
             )
     except ValueError as error:
         rule, *more = str(error).splitlines()
@@ -66,6 +110,12 @@ def check_matrix(estimator: Any, X: Any, *, min_rows: int = 1, reset: bool = Fal
             f"n_samples={len(matrix)} should be >= n_clusters={min_rows}. Give more rows or ask "
             "for fewer clusters."
         )
-    if reset and (matrix == matrix[0]).all():
-        raise InputError(f"All {len(matrix)} rows are identical, so there is nothing to cluster.")
+    if reset:
+        check_distinct(matrix)
     return matrix
+
+
+def check_distinct(matrix: np.ndarray) -> None:
+    """Raises `InputError` if all samples of `matrix`, `(n_samples, n_features)`, are the same."""
+    if (matrix == matrix[0]).all():
+        raise InputError(f"All {len(matrix)} rows are identical, so there is nothing to cluster.")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# scikit-learn's clusterings, of each data set as one of its rows scores it.
+# scikit-learn's clusterings of each data set, on the split that one of its rows scores.
 tfcluster reproduce --baselines --seeds 1 dec:paper:mnist
 tfcluster reproduce --baselines --seeds 1 dec:keras:fashion_mnist
 tfcluster reproduce --baselines --seeds 3 clustergan:digits

@@ -1,5 +1,5 @@
 #!/bin/sh
-# clustergan:digits: the commands behind its figures.
+# clustergan:digits: the commands behind its results.
 
 # 504 s at revision 892c9ae78e0bef54153c2410808af65d2a372268.
 # Run with --set steps=20000 when the preset said 50,000; 20,000 is the preset's value now.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# clustergan:mnist:start: the commands behind its figures.
+# clustergan:mnist:start: the commands behind its results.
 
 # 6,595 s at revision fe04826dc61cc19edb6e22b86e4b5e1fe32a9eb9.
 # 10,000 of the 500,000 iterations, products in bfloat16: a start, not a reproduction. Begun and

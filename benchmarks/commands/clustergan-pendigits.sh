@@ -1,5 +1,5 @@
 #!/bin/sh
-# clustergan:pendigits: the commands behind its figures.
+# clustergan:pendigits: the commands behind its results.
 
 # 7,388 s at revision 2f33622d83e7406b6fbe69c4e97384a4fb65d540.
 # Trained on one thread by a script on this training code, before the command was finished, beside

@@ -1,5 +1,5 @@
 #!/bin/sh
-# dec:paper:mnist: the commands behind its figures.
+# dec:paper:mnist: the commands behind its results.
 
 # 3,820 s at revision e325c377f1bd50669fb445b625670c86350df386.
 # Killed by SIGKILL in layer 1 and resumed once: mnist_paper_resumed.log. The machine was shared

@@ -1,1 +1,1 @@
-"""The papers' tables beside what this code reaches: `tfcluster reproduce`."""
+"""`tfcluster reproduce`: the papers' tables beside the results of this code."""

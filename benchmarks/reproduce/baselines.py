@@ -1,4 +1,4 @@
-"""scikit-learn's clusterings of the rows themselves, to stand beside the deep ones."""
+"""scikit-learn's clusterings of the data itself, for comparison with deep clustering."""
 
 from __future__ import annotations
 
@@ -10,60 +10,63 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.reproduce.rows import Row, n_scored
-from tfcluster.data.datasets import DATASETS, needs_scaling
+from benchmarks.reproduce.table_rows import Row, count_scored
+from tfcluster.data.catalog import DATASETS, needs_scaling
 
 NAME = "baselines"
 RESTARTS = 20
-_NEIGHBOURS = 10
+_NEIGHBORS = 10
 _NMF_STEPS = 2_000
-_PAIRWISE_ROWS = 12_000  # above it, all distances or their eigenvectors take too much memory
+_MAX_PAIRWISE = (
+    12_000  # samples; for more, all distances or their eigenvectors need too much memory
+)
 
 Labels = np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
 class Baseline:
-    """A way to cluster rows.
+    """A clustering method.
 
     Attributes:
-      labels: `(rows, features)`, number of clusters and seed to `(rows,)` labels.
-      max_rows: More are not feasible; None if any number is.
-      from_zero: Whether it takes no values below 0.
+      predict: Function of `(n_samples, n_features)`, the number of clusters and the seed that
+        returns labels `(n_samples,)`.
+      max_samples: Largest feasible number of samples; None for no limit.
+      needs_nonnegative: Whether it takes no values below 0.
       is_seeded: Whether anything in it is random.
     """
 
-    labels: Callable[[np.ndarray, int, int], Labels]
-    max_rows: int | None = None
-    from_zero: bool = False
+    predict: Callable[[np.ndarray, int, int], Labels]
+    max_samples: int | None = None
+    needs_nonnegative: bool = False
     is_seeded: bool = True
 
-    def obstacle(self, dataset: str, split: str) -> str:
-        """Why it cannot be had on these rows; empty if it can."""
-        if self.max_rows is not None and n_scored(dataset, split) > self.max_rows:
-            return f"over {self.max_rows:,} rows"
-        return "values below 0" if self.from_zero and needs_scaling(dataset) else ""
+    def find_obstacle(self, dataset: str, split: str) -> str:
+        """Returns why it cannot cluster these samples; empty if it can."""
+        if self.max_samples is not None and count_scored(dataset, split) > self.max_samples:
+            return f"over {self.max_samples:,} samples"
+        return "values below 0" if self.needs_nonnegative and needs_scaling(dataset) else ""
 
 
-def _kmeans(X: np.ndarray, n_clusters: int, seed: int) -> Labels:
+def _run_kmeans(X: np.ndarray, n_clusters: int, seed: int) -> Labels:
     from tfcluster.dec.self_training import fit_kmeans
 
     labels: Labels = fit_kmeans(X, n_clusters, RESTARTS, seed).labels_
     return labels
 
 
-def _spectral(X: np.ndarray, n_clusters: int, seed: int) -> Labels:
-    """On the graph of nearest neighbours."""
+def _run_spectral(X: np.ndarray, n_clusters: int, seed: int) -> Labels:
+    """Clusters the graph of nearest neighbors."""
     from sklearn.cluster import SpectralClustering
 
     labels: Labels = SpectralClustering(
-        n_clusters, affinity="nearest_neighbors", n_neighbors=_NEIGHBOURS, random_state=seed
+        n_clusters, affinity="nearest_neighbors", n_neighbors=_NEIGHBORS, random_state=seed
     ).fit_predict(X)
     return labels
 
 
-def _agglomerative(X: np.ndarray, n_clusters: int, seed: int) -> Labels:
-    """By Ward's criterion."""
+def _run_agglomerative(X: np.ndarray, n_clusters: int, seed: int) -> Labels:
+    """Clusters by Ward's criterion."""
     del seed  # nothing is random
     from sklearn.cluster import AgglomerativeClustering
 
@@ -71,8 +74,8 @@ def _agglomerative(X: np.ndarray, n_clusters: int, seed: int) -> Labels:
     return labels
 
 
-def _nmf(X: np.ndarray, n_clusters: int, seed: int) -> Labels:
-    """The part a row has most of, parts being of equal length."""
+def _run_nmf(X: np.ndarray, n_clusters: int, seed: int) -> Labels:
+    """Returns the component with the largest share of a sample, with components of equal length."""
     from sklearn.decomposition import NMF
 
     model = NMF(n_clusters, init="nndsvda", random_state=seed, max_iter=_NMF_STEPS)
@@ -83,26 +86,26 @@ def _nmf(X: np.ndarray, n_clusters: int, seed: int) -> Labels:
 
 BASELINES: Mapping[str, Baseline] = MappingProxyType(
     {
-        "k-means": Baseline(_kmeans),
-        "spectral": Baseline(_spectral, max_rows=_PAIRWISE_ROWS),
-        "agglomerative": Baseline(_agglomerative, max_rows=_PAIRWISE_ROWS, is_seeded=False),
-        "NMF": Baseline(_nmf, from_zero=True),
+        "k-means": Baseline(_run_kmeans),
+        "spectral": Baseline(_run_spectral, max_samples=_MAX_PAIRWISE),
+        "agglomerative": Baseline(_run_agglomerative, max_samples=_MAX_PAIRWISE, is_seeded=False),
+        "NMF": Baseline(_run_nmf, needs_nonnegative=True),
     }
 )
 
 
-def missing(
+def list_missing(
     rows: Iterable[Row], n_seeds: int, results: Iterable[Mapping[str, Any]]
 ) -> list[tuple[str, str, str, int]]:
-    """What `run` has to be called with for all that is feasible and not there yet.
+    """Returns the feasible runs that are not recorded yet.
 
     Args:
-      rows: Of the tables; several may have the same data.
-      n_seeds: Seeds from 0 on, of what is random.
-      results: Lines that are there.
+      rows: Rows of the tables; several may have the same data.
+      n_seeds: Number of seeds, from 0 on, for methods that are random.
+      results: Recorded result lines.
 
     Returns:
-      Data set, split, method and seed.
+      Data set, split, method and seed of each run, as `run_baseline` takes them.
     """
     data = dict.fromkeys((row.dataset, row.split) for row in rows)
     there = {(line["dataset"], line["split"], line["method"], line["seed"]) for line in results}
@@ -110,23 +113,23 @@ def missing(
         (dataset, split, method, seed)
         for dataset, split in data
         for method, baseline in BASELINES.items()
-        if not baseline.obstacle(dataset, split)
+        if not baseline.find_obstacle(dataset, split)
         for seed in range(n_seeds if baseline.is_seeded else 1)
     ]
     return [case for case in wanted if case not in there]
 
 
-def run(dataset: str, split: str, method: str, seed: int) -> dict[str, Any]:
-    """A result line.
+def run_baseline(dataset: str, split: str, method: str, seed: int) -> dict[str, Any]:
+    """Clusters a data set into as many clusters as it has classes and returns a result line.
 
     Args:
-      dataset: Name of the data set, which finds as many clusters as it has classes.
+      dataset: Name of the data set.
       split: "all" or "test".
       method: One of `BASELINES`.
-      seed: Of everything random.
+      seed: Random seed.
 
     Raises:
-      InputError: If the data cannot be had.
+      InputError: If the data is not available.
     """
     from tfcluster import metrics
     from tfcluster.data.loading import load_data
@@ -134,7 +137,7 @@ def run(dataset: str, split: str, method: str, seed: int) -> dict[str, Any]:
 
     X, y, _ = load_data(dataset, split)
     start = time.perf_counter()
-    labels = BASELINES[method].labels(X, DATASETS[dataset].n_classes, seed)
+    labels = BASELINES[method].predict(X, DATASETS[dataset].n_classes, seed)
     seconds = round(time.perf_counter() - start, 1)
     return {
         "algorithm": NAME,
@@ -142,16 +145,16 @@ def run(dataset: str, split: str, method: str, seed: int) -> dict[str, Any]:
         "split": split,
         "method": method,
         "seed": seed,
-        "n_rows": len(X),
+        "n_samples": len(X),
         "scores": {**metrics.score(X, labels, y), "seconds": seconds},
         **provenance(),
     }
 
 
-def of(
+def select_scores(
     results: Sequence[Mapping[str, Any]], dataset: str, split: str, method: str
 ) -> list[Mapping[str, float]]:
-    """The scores of a method on some rows, by seed."""
+    """Returns the scores of a method on a split of a data set, by seed."""
     case = dataset, split, method
     own = {
         line["seed"]: line["scores"]

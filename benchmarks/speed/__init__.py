@@ -1,1 +1,1 @@
-"""`tfcluster bench`: our training loops against the originals' ways and the machine's limit."""
+"""`tfcluster bench`: our training loops compared with the originals' and the machine's limit."""

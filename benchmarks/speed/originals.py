@@ -1,7 +1,7 @@
-"""Training as the originals write it, with the same networks, losses and batch sizes.
+"""Training as the originals implement it, with the same networks, losses and batch sizes.
 
-DEC-keras: `fit`, and `train_on_batch` with numpy batches. ClusterGAN's authors: a graph, one
-`Session.run` a step, batches and latent rows drawn in numpy and fed.
+DEC-keras calls `fit`, and `train_on_batch` with numpy batches. ClusterGAN's authors build a graph,
+call `Session.run` once per step, and feed batches and latent samples drawn in numpy.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from tfcluster.dec.autoencoder import build_autoencoder
 from tfcluster.layers import BatchStatisticsNormalization, ClusteringLayer
 
 Run = Callable[[int], Any]
-"""Takes so many units of work."""
+"""Does a number of units of work."""
 
 
-def autoencoder_fit(x: np.ndarray, config: DECConfig) -> Run:
-    """Epochs of `DEC.pretrain`: `autoencoder.fit(x, x)`."""
+def prepare_autoencoder_fit(x: np.ndarray, config: DECConfig) -> Run:
+    """Returns a function that runs epochs of `DEC.pretrain`: `autoencoder.fit(x, x)`."""
     autoencoder, _ = build_autoencoder(x.shape[1], config)
     autoencoder.compile(tf.keras.optimizers.SGD(1.0, momentum=0.9), "mse")
     return lambda n: autoencoder.fit(x, x, config.batch_size, epochs=n, verbose=0)
 
 
-def _dec_model(x: np.ndarray, config: DECConfig) -> tf.keras.Model:
+def _build_dec_model(x: np.ndarray, config: DECConfig) -> tf.keras.Model:
     _, encoder = build_autoencoder(x.shape[1], config)
     output = ClusteringLayer(10, name="clustering")(encoder.output)
     model = tf.keras.Model(encoder.input, output)
@@ -37,38 +37,39 @@ def _dec_model(x: np.ndarray, config: DECConfig) -> tf.keras.Model:
     return model
 
 
-def dec_train_on_batch(x: np.ndarray, p: np.ndarray, config: DECConfig) -> Run:
-    """Steps of `DEC.fit`: `train_on_batch` on slices of the data."""
-    model = _dec_model(x, config)
+def prepare_dec_train_on_batch(x: np.ndarray, p: np.ndarray, config: DECConfig) -> Run:
+    """Returns a function that runs steps of `DEC.fit`: `train_on_batch` on slices of the data."""
+    model = _build_dec_model(x, config)
     size = config.batch_size
 
     def run(n: int) -> None:
         for step in range(n):
-            rows = slice(step * size % (len(x) - size), step * size % (len(x) - size) + size)
-            model.train_on_batch(x[rows], p[rows])
+            start = step * size % (len(x) - size)
+            batch = slice(start, start + size)
+            model.train_on_batch(x[batch], p[batch])
 
     return run
 
 
-def dec_predict(x: np.ndarray, config: DECConfig) -> Run:
-    """Updates of the target: `predict` on all rows."""
-    model = _dec_model(x, config)
+def prepare_dec_predict(x: np.ndarray, config: DECConfig) -> Run:
+    """Returns a function that runs target updates: `predict` on all samples."""
+    model = _build_dec_model(x, config)
     return lambda n: [model.predict(x, verbose=0) for _ in range(n)]
 
 
-def gan_sessions(x: np.ndarray, n_clusters: int, config: GANConfig) -> Run:
-    """Iterations of `train` in `Image_ClusterGAN.py` and its siblings."""
+def prepare_gan_sessions(x: np.ndarray, n_clusters: int, config: GANConfig) -> Run:
+    """Returns a function that runs iterations of `train` in `*_ClusterGAN.py`."""
     v1 = tf.compat.v1
     with tf.Graph().as_default():
         networks = build_networks(x.shape[1], n_clusters, config)
         real = v1.placeholder(tf.float32, (config.batch_size, x.shape[1]))
         z = v1.placeholder(tf.float32, (config.batch_size, config.n_noise + n_clusters))
-        critic_step, other_step = _gan_steps(networks, real, z, config)
+        critic_step, other_step = _build_gan_steps(networks, real, z, config)
         session = v1.Session()
         session.run(v1.global_variables_initializer())
     rng = np.random.default_rng(0)
 
-    def latent() -> np.ndarray:
+    def draw_latent() -> np.ndarray:
         noise = config.noise_scale * rng.normal(size=(config.batch_size, config.n_noise))
         clusters = np.eye(n_clusters)[rng.integers(n_clusters, size=config.batch_size)]
         return np.hstack([noise, clusters])
@@ -77,13 +78,15 @@ def gan_sessions(x: np.ndarray, n_clusters: int, config: GANConfig) -> Run:
         for _ in range(n):
             for _ in range(config.critic_steps):
                 batch = x[rng.integers(len(x), size=config.batch_size)]
-                session.run(critic_step, {real: batch, z: latent()})
-            session.run(other_step, {z: latent()})
+                session.run(critic_step, {real: batch, z: draw_latent()})
+            session.run(other_step, {z: draw_latent()})
 
     return run
 
 
-def _gan_steps(networks: Any, x: tf.Tensor, z: tf.Tensor, config: GANConfig) -> tuple[Any, Any]:
+def _build_gan_steps(
+    networks: Any, x: tf.Tensor, z: tf.Tensor, config: GANConfig
+) -> tuple[Any, Any]:
     n = config.n_noise
     fake = _apply(networks.generator, z)
     found = _apply(networks.encoder, fake)
@@ -97,14 +100,15 @@ def _gan_steps(networks: Any, x: tf.Tensor, z: tf.Tensor, config: GANConfig) -> 
     )
     others = [*networks.generator.trainable_weights, *networks.encoder.trainable_weights]
 
-    def step(loss: tf.Tensor, variables: list[tf.Variable]) -> Any:
+    def minimize(loss: tf.Tensor, variables: list[tf.Variable]) -> Any:
         return tf.compat.v1.train.AdamOptimizer(1e-4, 0.5, 0.9).minimize(loss, var_list=variables)
 
-    return step(critic_loss, networks.critic.trainable_weights), step(other_loss, others)
+    critic_weights = networks.critic.trainable_weights
+    return minimize(critic_loss, critic_weights), minimize(other_loss, others)
 
 
 def _apply(network: tf.keras.Model, h: tf.Tensor) -> tf.Tensor:
-    """A network with the fused normalisation the originals' library calls."""
+    """Applies a network with the fused normalization that the originals' library calls."""
     for layer in network.layers:
         if isinstance(layer, BatchStatisticsNormalization):
             shape = tf.shape(h)

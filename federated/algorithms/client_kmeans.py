@@ -95,7 +95,8 @@ def _lloyd(z: tf.Tensor, centroids: tf.Tensor, n_iterations: int) -> Clustering:
         counts = sums.counts[:, tf.newaxis]
         means = tf.math.divide_no_nan(sums.totals, counts)
         moved_to = tf.where(counts > 0, means, centroids)
-        moves = tf.reduce_any(moved_to != centroids)
+        # not `!=`, which in a graph of TFF's compares objects and is always true
+        moves = tf.reduce_any(tf.not_equal(moved_to, centroids))
         centroids, step = moved_to, step + 1
     found = _sums_in_blocks(z, centroids)
     return Clustering(centroids, found.counts, found.inertia)

@@ -122,12 +122,13 @@ class _TargetLearner:
         before = _soft_assign(self._trainer, broadcast.target_weights, data.x)
         q = _soft_assign(self._trainer, broadcast.weights, data.x)
         labels = tf.argmax(q, axis=1)
-        changed = tf.math.count_nonzero(labels != tf.argmax(before, axis=1))
+        # not `!=`, which in a graph of TFF's compares objects and is always true
+        differs = tf.not_equal(labels, tf.argmax(before, axis=1))
         return ClientOutput(
             TargetSums(
                 frequencies=tf.reduce_sum(tf.cast(q, tf.float64), axis=0),
                 sizes=tf.reduce_sum(tf.one_hot(labels, q.shape[1], dtype=tf.float64), axis=0),
-                changed=tf.cast(changed, tf.float64),
+                changed=tf.cast(tf.math.count_nonzero(differs), tf.float64),
                 n_samples=tf.cast(tf.shape(data.x)[0], tf.float64),
             )
         )

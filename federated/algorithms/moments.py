@@ -113,13 +113,10 @@ def standardizer_from(mean: np.ndarray, around_mean: MomentSums) -> Standardizer
       InputError: If there are no samples.
     """
     if not around_mean.n_samples:
-        raise InputError("Scaling needs at least one sample. Received none. Check the clients' data.")
+        raise InputError(
+            "Scaling needs at least one sample. Received none. Check the clients' data."
+        )
     counts = np.maximum(around_mean.counts, 1)
-    # what rounding left of the mean's own error is taken off again
-    spread = np.asarray(around_mean.squares) - np.asarray(around_mean.sums) ** 2 / counts
-    n_samples = float(around_mean.n_samples)
-    variance = np.maximum(spread, 0) / n_samples
-    # scikit-learn's bound on what rounding makes of a constant feature's variance
-    epsilon = np.finfo(np.float64).eps
-    is_constant = variance <= n_samples * epsilon * variance + (n_samples * mean * epsilon) ** 2
-    return Standardizer(mean, np.where(is_constant, 1.0, np.sqrt(variance)))
+    # subtracts what rounding left in the mean
+    squares = np.asarray(around_mean.squares) - np.asarray(around_mean.sums) ** 2 / counts
+    return Standardizer.from_moments(float(around_mean.n_samples), mean, squares)

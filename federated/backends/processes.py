@@ -79,7 +79,7 @@ def end_processes(mark: str) -> None:
 
 
 def marked_processes(mark: str) -> set[int]:
-    """Returns the PIDs of living processes with a mark and of their children, without this one's."""
+    """Returns the PIDs of living processes with a mark and of their children; not this one's."""
     entry = f"{MARK}={mark}".encode()
     parents: dict[int, int] = {}
     found: set[int] = set()

@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from federated.core.aggregation import (
     Aggregation,
-    TensorList,
     combine,
     proximal_gradients,
     server_step,
@@ -243,9 +242,8 @@ class FederatedTraining(FederatedAlgorithm, Generic[Work]):
     def server_update(self, state: State, sums: Any, per_client: Any) -> tuple[State, Metrics]:
         """Moves the weights; the metrics are the mean losses and the samples that took part."""
         if self.aggregation.is_robust:
-            mean: TensorList = combine(
-                self.aggregation, per_client.updates, per_client.n_samples > 0
-            )
+            took_part = per_client.n_samples > 0
+            mean = combine(self.aggregation, per_client.updates, took_part)
         else:
             mean = weighted_mean(sums.updates, sums.n_samples)
         weights, slots = server_step(self.aggregation, state.weights, mean, state.optimizer)

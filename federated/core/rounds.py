@@ -144,7 +144,7 @@ def run_phases(
 ) -> Position:
     """Runs all rounds of all phases, from the checkpoint on if there is one.
 
-    Clients scale their samples as the finished phases found, before each phase begins.
+    Clients scale their samples as the finished phases found, before each phase and at the end.
 
     Args:
       phases: In order.
@@ -186,6 +186,7 @@ def run_phases(
                 callback(record)
         artifacts = {**at.artifacts, **phase.end(at.state)}
         at = Position(at.phase + 1, 0, at.drawn, None, artifacts, at.history)
+    federation.backend.scale_samples(Scaling.from_artifacts(at.artifacts))
     return at
 
 
@@ -203,7 +204,7 @@ def _run_round(phase: Phase, at: Position, federation: Federation) -> tuple[Stat
     result = federation.backend.run_round(algorithm, at.state, participants)
     seconds = time.perf_counter() - start
     left_out = tuple(federation.client_names[client] for client in result.left_out)
-    _check_result(result, left_out, len(participants), phase, at.done + 1)
+    check_result(result, left_out, len(participants), phase, at.done + 1)
     found = phase.receive(at.done, result.state, result.metrics)
     record = RoundRecord(
         phase=phase.name,
@@ -223,9 +224,22 @@ def _run_round(phase: Phase, at: Position, federation: Federation) -> tuple[Stat
     return found.state, record
 
 
-def _check_result(
+def check_result(
     result: RoundResult, left_out: Sequence[str], n_participants: int, phase: Phase, number: int
 ) -> None:
+    """Checks that a round counts.
+
+    Args:
+      result: The round's.
+      left_out: Names of the clients that sent values that were not finite.
+      n_participants: Clients that took part.
+      phase: The round's.
+      number: Number of the round, from 1 on.
+
+    Raises:
+      InputError: If a client was left out and the phase needs every client.
+      TrainingError: If no client's numbers, or not all metrics, are finite.
+    """
     if left_out and phase.needs_everyone:
         raise InputError(
             f"Phase {phase.name!r} needs finite values of every client, or NaN for missing ones. "

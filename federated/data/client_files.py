@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tfcluster.data.files import read_file
 from tfcluster.data.loading import Dataset, load_data
+from tfcluster.data.readers import read_file
 from tfcluster.errors import InputError
 from tfcluster.metrics import encode_labels
 
@@ -64,4 +65,4 @@ def _with_common_labels(files: Sequence[Path], datasets: Sequence[Dataset]) -> l
             return list(datasets)
     codes = encode_labels(labels)[1]
     parts = np.split(codes, np.cumsum([len(data.X) for data in datasets])[:-1])
-    return [data._replace(y=part) for data, part in zip(datasets, parts, strict=True)]
+    return [dataclasses.replace(data, y=part) for data, part in zip(datasets, parts, strict=True)]

@@ -14,9 +14,10 @@ from federated.data.client_files import load_folder
 from federated.data.client_store import Samples
 from federated.data.partition import make_partition
 from tfcluster.data import DATASETS, Picture, load_data, load_groups
-from tfcluster.data.datasets import GROUPS, needs_scaling
+from tfcluster.data.catalog import GROUPS, needs_scaling
 from tfcluster.errors import InputError
 from tfcluster.metrics import encode_labels
+from tfcluster.scaling import Standardizer
 
 _GROUP_WORDS = {"mnist": "writer", "heart_disease": "hospital", "mice_protein": "mouse"}
 _CLIENTS = 5  # where nothing else is said
@@ -65,6 +66,7 @@ class FederatedDataset:
       has_units: Whether features have units or missing values, so that they should be standardized.
       picture: How a sample is drawn, if it can be.
       feature_names: Names of the features; empty if they are not known.
+      units: What undoes the scaling of a named data set; see `tfcluster.data.Dataset`.
       order: Where a matrix was partitioned, the row of each sample in it, in client order.
     """
 
@@ -74,6 +76,7 @@ class FederatedDataset:
     has_units: bool = False
     picture: Picture | None = None
     feature_names: tuple[str, ...] = ()
+    units: Standardizer | None = None
     order: np.ndarray | None = None
 
     @property
@@ -133,7 +136,13 @@ def load_federated_dataset(dataset: str, config: PartitionConfig, seed: int) -> 
     groups = load_groups(dataset) if has_groups else None
     word = _GROUP_WORDS.get(dataset)
     made = partition_matrix(data.X, data.y, config, seed, groups=groups, prefix=word)
-    return dataclasses.replace(made, has_units=has_units, picture=data.picture)
+    return dataclasses.replace(
+        made,
+        has_units=has_units,
+        picture=data.picture,
+        feature_names=data.feature_names,
+        units=data.units,
+    )
 
 
 def partition_matrix(
@@ -176,7 +185,14 @@ def _from_folder(folder: str, config: PartitionConfig) -> FederatedDataset:
     names, datasets = load_folder(folder)
     made = _of_clients(names, [data.X for data in datasets], [data.y for data in datasets])
     has_units = any(np.isnan(x).any() for x, _ in made.clients)
-    return dataclasses.replace(made, has_units=has_units, picture=datasets[0].picture)
+    first = datasets[0]
+    return dataclasses.replace(
+        made,
+        has_units=has_units,
+        picture=first.picture,
+        feature_names=first.feature_names,
+        units=first.units,
+    )
 
 
 def _of_clients(

@@ -1,4 +1,4 @@
-"""The papers' tables: what is compared with what, and the runs behind it."""
+"""The papers' tables: what is compared, and the runs behind it."""
 
 import json
 import shlex
@@ -16,9 +16,9 @@ from sklearn.decomposition import NMF
 from typer.testing import CliRunner
 
 from benchmarks import record
-from benchmarks.reproduce import baselines, rows, scripts, table
-from benchmarks.reproduce.command import reproduce
-from benchmarks.reproduce.rows import ROWS, Row
+from benchmarks.reproduce import baselines, published_tables, row_scripts, table_rows
+from benchmarks.reproduce.reproduce_command import reproduce
+from benchmarks.reproduce.table_rows import ROWS, Row
 from tfcluster.cli import main as cli
 from tfcluster.cli import published
 from tfcluster.errors import InputError
@@ -54,8 +54,10 @@ def result(row, seed, n_clusters=10, **methods):
 def line_of(row, runs, method):
     found = {
         texts[0]: texts
-        for line in table.lines(row, {**EMPTY, row.algorithm: runs})
-        for texts in [table.cells(line, table.KINDS[row.algorithm].scores)]
+        for line in published_tables.list_methods(row, {**EMPTY, row.algorithm: runs})
+        for texts in [
+            published_tables.format_cells(line, published_tables.KINDS[row.algorithm].scores)
+        ]
     }
     return found[method]
 
@@ -64,7 +66,7 @@ def test_every_published_figure_has_a_line():
     shown = [
         (row.algorithm, row.dataset, line.published.scores)
         for row in ROWS.values()
-        for line in table.lines(row, EMPTY)
+        for line in published_tables.list_methods(row, EMPTY)
     ]
     dec = [s for methods in published.DEC.values() for s in methods.values()]
     gan = [s for kinds in published.CLUSTERGAN.values() for s in kinds.values()]
@@ -72,9 +74,9 @@ def test_every_published_figure_has_a_line():
 
 
 def test_every_result_is_in_the_tables():
-    results = table.read()
-    for algorithm in table.KINDS:
-        shown = [run for row in ROWS.values() for run in row.runs(results[algorithm])]
+    results = published_tables.read_all()
+    for algorithm in published_tables.KINDS:
+        shown = [run for row in ROWS.values() for run in row.select_runs(results[algorithm])]
         assert sorted(map(json.dumps, shown)) == sorted(map(json.dumps, results[algorithm]))
 
 
@@ -104,56 +106,62 @@ def test_the_best_of_five_is_compared_with_the_run_of_the_best_validation():
     assert best[5].split(" / ")[0] == "-.010"
 
 
-def test_validation_rows_are_compared_with_the_same_published_figures():
+def test_validation_samples_are_compared_with_the_same_published_figures():
     row = ROWS["clustergan:pendigits"]
-    runs = [{**result(row, 0, **{"ClusterGAN": 0.7, "validation rows": 0.8}), "selection": 0.8}]
+    runs = [{**result(row, 0, **{"ClusterGAN": 0.7, "validation samples": 0.8}), "selection": 0.8}]
     # .8 - .764
-    assert line_of(row, runs, "validation rows")[5].split(" / ")[0] == "+.036"
-    assert line_of(row, runs, "validation rows, best")[1] == ".770 / .730 / .650"
+    assert line_of(row, runs, "validation samples")[5].split(" / ")[0] == "+.036"
+    assert line_of(row, runs, "validation samples, best")[1] == ".770 / .730 / .650"
 
 
-def test_runs_of_another_kind_are_not_a_rows():
+def test_runs_with_other_settings_do_not_belong_to_a_row():
     row = ROWS["dec:keras:mnist"]
     own = result(row, 0, DEC=0.8)
-    assert row.runs([own]) == row.runs([{**own, "seed": 0, "preset": "keras:mnist"}, own]) == [own]
+    assert (
+        row.select_runs([own])
+        == row.select_runs([{**own, "seed": 0, "preset": "keras:mnist"}, own])
+        == [own]
+    )
     others = {"preset": "paper"}, {"overrides": {"tol": 0.1}}, {"n_clusters": 9}
     for change in (*others, {"dataset": "digits"}, {"algorithm": "clustergan"}):
-        assert not row.runs([{**own, **change}])
+        assert not row.select_runs([{**own, **change}])
     assert not ROWS["clustergan:mnist:start"].published
 
 
 def test_rows_without_a_run_say_how_to_get_their_data():
-    texts = "\n".join(table.not_run(ROWS.values(), EMPTY))
+    texts = "\n".join(published_tables.list_not_run(ROWS.values(), EMPTY))
     assert all(f"`{name}`" in texts for name in ROWS)
-    assert "cs.stanford.edu/~acoates/stl10; save as `stl10.npz`" in texts
+    assert "cs.stanford.edu/~acoates/stl10 and save it as `stl10.npz`" in texts
     assert "`usps.npz` in `TFCLUSTER_DATA`, or downloaded" in texts
 
 
-def test_what_no_command_trains_is_said():
+def test_methods_without_a_command_are_listed():
     row = ROWS["dec:paper:mnist"]
     run = result(row, 0, **{"DEC": 0.8, "AE + k-means": 0.7})
-    found = table.not_run([row], {**EMPTY, "dec": [run]})
+    found = published_tables.list_not_run([row], {**EMPTY, "dec": [run]})
     assert found == ["`dec:paper:mnist`, DEC, encoder frozen: no command trains it."]
 
 
 def test_the_commands_are_current():
-    files = {path.name: path.read_text() for path in scripts.COMMANDS.glob("*.sh")}
-    assert files == scripts.scripts(table.read()), "run: tfcluster reproduce --commands"
+    files = {path.name: path.read_text() for path in row_scripts.COMMANDS.glob("*.sh")}
+    assert files == row_scripts.make_scripts(published_tables.read_all()), (
+        "run: tfcluster reproduce --commands"
+    )
 
 
 def test_commands_train_what_the_row_says(monkeypatch):
-    """Typer reads every line; what it would run has the row's protocol, data, seed and threads."""
+    """Typer parses every command into the row's protocol, data, seed and threads."""
     asked = []
     for name in ("dec", "clustergan"):
-        module = f"tfcluster.commands.train_{name}"
+        module = f"tfcluster.cli.train_{name}"
         __import__(module)
         monkeypatch.setattr(
             sys.modules[module], f"train_{name}", lambda options, *_, **__: asked.append(options)
         )
     for row in ROWS.values():
         run = {**result(row, 4), "note": "a word\nand another", "scores": {"DEC": {"seconds": 7.0}}}
-        run["n_clusters"] = rows.DATASETS[row.dataset].n_classes
-        text = scripts.scripts({**EMPTY, row.algorithm: [run]})[f"{row.slug}.sh"]
+        run["n_clusters"] = table_rows.DATASETS[row.dataset].n_classes
+        text = row_scripts.make_scripts({**EMPTY, row.algorithm: [run]})[f"{row.slug}.sh"]
         commands = [line for line in text.splitlines() if line and line[0] != "#"]
         assert len(commands) == 1 and "# 7 s at revision abc." in text and "# a word" in text
         assert CliRunner().invoke(cli.app, shlex.split(commands[0])[1:]).exit_code == 0
@@ -179,7 +187,7 @@ def test_the_tables_in_a_terminal():
 @pytest.mark.parametrize("method", baselines.BASELINES)
 def test_baselines_are_scikit_learns(digits, method):
     X = digits[0][:600]
-    labels = baselines.BASELINES[method].labels(X, 5, 3)
+    labels = baselines.BASELINES[method].predict(X, 5, 3)
     if method == "NMF":
         model = NMF(5, init="nndsvda", random_state=3, max_iter=2_000).fit(X)
         lengths = np.sqrt((model.components_**2).sum(axis=1, keepdims=True))
@@ -196,15 +204,15 @@ def test_baselines_are_scikit_learns(digits, method):
     np.testing.assert_array_equal(labels, model.fit_predict(X))
 
 
-def test_baselines_that_are_missing():
+def test_missing_baselines():
     small, large = Row("dec", "heart_disease", "keras"), Row("dec", "mnist", "keras")
-    found = baselines.missing([small, small], 2, [])
+    found = baselines.list_missing([small, small], 2, [])
     assert [case[2:] for case in found] == [
         ("k-means", 0), ("k-means", 1), ("spectral", 0), ("spectral", 1), ("agglomerative", 0),
     ]  # fmt: skip
-    assert {case[2] for case in baselines.missing([large], 1, [])} == {"k-means", "NMF"}
+    assert {case[2] for case in baselines.list_missing([large], 1, [])} == {"k-means", "NMF"}
     there = dict(zip(("dataset", "split", "method", "seed"), found[0], strict=True))
-    assert baselines.missing([small], 2, [there]) == found[1:]
+    assert baselines.list_missing([small], 2, [there]) == found[1:]
 
 
 @pytest.fixture
@@ -213,7 +221,7 @@ def own_results(tmp_path, monkeypatch):
     return tmp_path / "results"
 
 
-def test_baselines_are_recorded_once_and_absent_data_are_left_out(own_results, monkeypatch):
+def test_baselines_are_recorded_once_and_absent_data_is_skipped(own_results, monkeypatch):
     monkeypatch.delenv("TFCLUSTER_DATA", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(own_results))
     for _ in range(2):
@@ -233,21 +241,21 @@ TINY = {  # small, but not done before a signal arrives
 
 
 def test_a_row_is_run_interrupted_resumed_and_recorded(own_results, monkeypatch):
-    """End to end by the ordinary command, in processes of its own."""
+    """Runs end to end by the ordinary command in separate processes."""
     row = Row("dec", "digits", "keras", TINY, "tiny")
     runs = own_results.parent / "runs"
     code = (
         "import sys, types, typer\nfrom pathlib import Path\n"
-        "from benchmarks import record\nfrom benchmarks.reproduce import rows\n"
-        "from benchmarks.reproduce.command import reproduce\n"
+        "from benchmarks import record\nfrom benchmarks.reproduce import table_rows\n"
+        "from benchmarks.reproduce.reproduce_command import reproduce\n"
         f"record.RESULTS = Path({str(own_results)!r})\n"
-        f"row = rows.Row('dec', 'digits', 'keras', {TINY!r}, 'tiny')\n"
-        "rows.ROWS = {row.name: row}\n"
+        f"row = table_rows.Row('dec', 'digits', 'keras', {TINY!r}, 'tiny')\n"
+        "table_rows.ROWS = {row.name: row}\n"
         f"sys.argv[1:] = [row.name, '--out', {str(runs)!r}]\n"
         "typer.run(reproduce)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    folder = row.folder(0, runs)
+    folder = row.make_path(0, runs)
     limit = time.monotonic() + 120
     while not (folder / "metrics.jsonl").exists() and time.monotonic() < limit:
         assert process.poll() is None
@@ -260,10 +268,10 @@ def test_a_row_is_run_interrupted_resumed_and_recorded(own_results, monkeypatch)
     assert not own_results.exists()
     begun = (folder / "config.json").stat().st_mtime_ns
 
-    monkeypatch.setattr(rows, "ROWS", types.MappingProxyType({row.name: row}))
+    monkeypatch.setattr(table_rows, "ROWS", types.MappingProxyType({row.name: row}))
     for _ in range(2):  # the second finds it there
         outcome = command(row.name, "--out", runs)
         assert outcome.exit_code == 0, outcome.exception
     (line,) = (own_results / "dec.jsonl").read_text().splitlines()
-    assert row.runs([json.loads(line)]) and json.loads(line)["steps"] == 40
+    assert row.select_runs([json.loads(line)]) and json.loads(line)["steps"] == 40
     assert (folder / "config.json").stat().st_mtime_ns == begun  # it was resumed

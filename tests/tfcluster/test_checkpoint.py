@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfcluster.errors import InputError
-from tfcluster.files import atomic_write, load_arrays, save_arrays
+from tfcluster.files import atomic_write, check_identity, load_arrays, save_arrays
 
 ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.array(["x", "yz"]), "empty": np.zeros((0, 3))}
 
@@ -27,6 +27,15 @@ def test_round_trip(saved):
         np.testing.assert_array_equal(arrays[name], array)
         assert arrays[name].dtype == array.dtype
     assert meta == {"number": 1, "list": [1.5, None]}
+
+
+def test_identities_are_compared_as_json_has_them(tmp_path):
+    identity = {"seed": 1, "dims": (8, 3), "names": {"a": 1.5}}
+    save_arrays(tmp_path / "c.npz", {}, {"identity": identity})
+    found = load_arrays(tmp_path / "c.npz")[1]["identity"]
+    check_identity("c.npz", identity, {**found, "more": 1})
+    with pytest.raises(InputError, match="belongs to another run: seed, more differ"):
+        check_identity("c.npz", {**identity, "seed": 2, "more": 0}, found)
 
 
 def test_numpy_opens_it(saved):

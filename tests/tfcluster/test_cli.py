@@ -16,7 +16,7 @@ from rich.console import Console
 from tests.tfcluster.helpers import blobs
 from tfcluster import DEC, ClusterGAN
 from tfcluster.cli import main as cli
-from tfcluster.cli.tables import print_trials
+from tfcluster.cli.score_tables import print_trials
 
 COMMAND = [sys.executable, "-m", "tfcluster"]
 TINY = ["--set", "dims=[16,4]", "--set", "max_steps=60", "--set", "kmeans_restarts=2"]
@@ -49,7 +49,8 @@ def test_run_folder(finished):
     names = {path.name for path in (folder / "run").iterdir()}
     assert names == {
         "checkpoint.npz", "config.json", "confusion.png", "curves.png", "embedding.png", "events",
-        "labels.csv", "metrics.jsonl", "model.npz", "result.json", "top_confidence.png",
+        "labels.csv", "metrics.jsonl", "model.npz", "profile.csv", "profile.png", "result.json",
+        "top_confidence.png",
     }  # fmt: skip
     config = json.loads((folder / "run" / "config.json").read_text())
     assert config["seed"] == 0
@@ -63,6 +64,18 @@ def test_run_folder(finished):
     result = json.loads((folder / "run" / "result.json").read_text())
     assert result["scores"].keys() == {"k-means", "AE + k-means", "DEC"}
     assert any((folder / "run" / "events").iterdir())
+
+
+def test_profile_is_of_the_labels_in_the_units_of_the_data(finished, digits):
+    folder, result = finished
+    labels = DEC.load(folder / "run" / "model.npz").labels_
+    with (folder / "run" / "profile.csv").open() as file:
+        rows = {(int(row["cluster"]), row["feature"]): row for row in csv.DictReader(file)}
+    assert len(rows) == 10 * 64
+    own = 16 * digits[0][labels == 3, 8 * 4 + 2]
+    assert int(rows[3, "pixel_4_2"]["n_samples"]) == len(own)
+    assert float(rows[3, "pixel_4_2"]["mean"]) == pytest.approx(own.mean(), rel=1e-5)
+    assert "most distinct" in result.stdout
 
 
 def test_labels_are_the_models(finished):
@@ -90,10 +103,12 @@ def test_range_of_clusters(tmp_path):
     result = tfcluster(*words, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
-    assert "silhouette is best at" in result.stdout
-    table = json.loads((tmp_path / "run" / "result.json").read_text())["table"]
+    assert "Recommended: 3 clusters: the silhouette is" in " ".join(result.stdout.split())
+    found = json.loads((tmp_path / "run" / "result.json").read_text())
+    table = found["table"]
+    assert found["recommendation"]["n_clusters"] == 3
     assert [row["n_clusters"] for row in table] == [2, 3, 4]
-    assert (tmp_path / "run" / "cluster_numbers.png").stat().st_size > 0
+    assert (tmp_path / "run" / "n_clusters.png").stat().st_size > 0
     one = tmp_path / "run" / "3_clusters"
     names = {"model.npz", "labels.csv", "metrics.jsonl", "events", "embedding.png", "result.json"}
     assert names <= {path.name for path in one.iterdir()}
@@ -199,8 +214,8 @@ def test_clustergan_run_folder(generated):
     assert {path.name for path in (folder / "run" / "seed_1").iterdir()} == {
         "checkpoint.npz", "config.json", "confusion.png", "critic.keras", "curves.png",
         "embedding.png", "encoder.keras", "events", "generator.keras", "interpolation.png",
-        "labels.csv", "metrics.jsonl", "model.npz", "reconstructions.png", "result.json",
-        "samples.png",
+        "labels.csv", "metrics.jsonl", "model.npz", "profile.csv", "profile.png",
+        "reconstructions.png", "result.json", "samples.png",
     }  # fmt: skip
     lines = (folder / "run" / "seed_0" / "metrics.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]

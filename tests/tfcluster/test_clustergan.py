@@ -198,31 +198,40 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bits(config, tmp_path, monkey
         path = tmp_path / f"{stop}.npz"
         seen = []
 
-        def monitor(record, seen=seen, stop=stop):
+        def interrupt(record, seen=seen, stop=stop):
             seen.append(record)
             if len(seen) == stop:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            clone(whole).fit(X, monitor=monitor, checkpoint=path)
+            clone(whole).fit(X, callbacks=[interrupt], checkpoint=path)
         resumed = clone(whole).fit(X, checkpoint=path)
         assert_same_bits(whole, resumed)
         steps = [record["step"] for record in resumed.history_]
         assert steps == [record["step"] for record in whole.history_]
 
 
-def test_a_probe_looks_and_changes_nothing(fitted):
+def test_an_evaluation_changes_no_weights(fitted):
     gan, X = fitted
-    looked = []
+    shapes = []
 
-    def probe(encode):
-        looked.append(encode(X[:20]).shape)
+    def evaluate(encode):
+        shapes.append(encode(X[:20]).shape)
         return {"purity": 0.5}
 
-    probed = clone(gan).fit(X, probe=probe, probe_every=12)
-    assert_same_bits(gan, probed)
-    assert looked == [(20, 6)] * 3
-    assert [r["step"] for r in probed.history_ if "purity" in r] == [12, 24, 30]
+    evaluated = clone(gan).fit(X, evaluate=evaluate, evaluate_every=12)
+    assert_same_bits(gan, evaluated)
+    assert shapes == [(20, 6)] * 3
+    assert [r["step"] for r in evaluated.history_ if "purity" in r] == [12, 24, 30]
+
+
+def test_mistakes_of_callbacks_and_evaluations(fitted):
+    gan, X = fitted
+    with pytest.raises(InputError, match="Write a single one as `callbacks="):
+        clone(gan).fit(X, callbacks=print)
+    for every, rule in ((0, "at least 1"), (1.5, "a whole number")):
+        with pytest.raises(InputError, match=f"`evaluate_every` must be {rule}"):
+            clone(gan).fit(X, evaluate_every=every)
 
 
 def test_divergence_stops_and_keeps_the_checkpoint(tmp_path, monkeypatch):

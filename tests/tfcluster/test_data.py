@@ -84,11 +84,11 @@ def test_an_unknown_split_gets_those_there_are() -> None:
 def test_validation_and_fit_are_the_rows_the_catalogue_names(
     offline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small(monkeypatch, "mnist", n_rows=5, n_train=3, validation=slice(1), fit=slice(1, 3))
+    small(monkeypatch, "mnist", n_samples=5, n_train=3, validation=slice(1), fit=slice(1, 3))
     save(offline / "mnist.npz", **keras_layout())
     save(offline / "mnist_writers.npz", writer_train=np.arange(3), writer_test=np.arange(3, 5))
     for split, rows in {"validation": [0], "fit": [1, 2], "train": [0, 1, 2]}.items():
-        X, y, _ = load_data("mnist", split)
+        X, y, *_ = load_data("mnist", split)
         np.testing.assert_array_equal(X, load_data("mnist").X[rows])
         assert y is not None and y.tolist() == [[7, 2, 1][row] for row in rows]
         assert load_groups("mnist", split).tolist() == rows
@@ -183,7 +183,7 @@ def small(monkeypatch: pytest.MonkeyPatch, name: str, **changes: Any) -> None:
 def test_the_folder_comes_before_the_cache_and_the_cache_before_the_loader(
     offline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small(monkeypatch, "mnist", n_rows=5, n_train=3)
+    small(monkeypatch, "mnist", n_samples=5, n_train=3)
     arrays = keras_layout()
     use_keras(
         monkeypatch,
@@ -204,7 +204,7 @@ def test_the_folder_comes_before_the_cache_and_the_cache_before_the_loader(
 def test_fashion5_joins_the_classes_that_look_alike(
     offline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small(monkeypatch, "fashion5", n_rows=5, n_train=3)
+    small(monkeypatch, "fashion5", n_samples=5, n_train=3)
     save(offline / "fashion_mnist.npz", **keras_layout())
     assert load_data("fashion5").y.tolist() == [3, 2, 1, 0, 2]  # type: ignore[union-attr]
 
@@ -212,7 +212,7 @@ def test_fashion5_joins_the_classes_that_look_alike(
 def test_fashion5_needs_the_ten_classes_it_joins(
     offline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small(monkeypatch, "fashion5", n_rows=5, n_train=3)
+    small(monkeypatch, "fashion5", n_samples=5, n_train=3)
     for labels, received in (
         (np.array([0, 10]), "0 to 10"),
         (np.array([-1, 9]), "-1 to 9"),
@@ -237,7 +237,7 @@ def test_a_named_file_must_hold_that_data_set(
     save(offline / "usps.npz", X=np.full((9298, 256), -1, np.int8), y=np.zeros(9298))
     with pytest.raises(InputError, match="'usps' must be in \\[0, 1\\], received -1 to -1"):
         load_data("usps")
-    small(monkeypatch, "mnist", n_rows=5, n_train=3)
+    small(monkeypatch, "mnist", n_samples=5, n_train=3)
     arrays = keras_layout()
     scaled = {name: arrays[name] / 255 for name in ("x_train", "x_test")}
     save(offline / "mnist.npz", **{**arrays, **scaled})
@@ -248,16 +248,16 @@ def test_a_named_file_must_hold_that_data_set(
 def test_a_wholly_missing_column_becomes_zeros(
     offline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small(monkeypatch, "heart_disease", n_rows=3, n_features=2)
+    small(monkeypatch, "heart_disease", n_samples=3, n_features=2)
     x = np.array([[1, np.nan], [3, np.nan], [np.nan, np.nan]], np.float32)
     save(offline / "heart_disease_4hospitals.npz", x=x, y=np.array([0, 4, 1]))
-    X, _, _ = load_data("heart_disease")
+    X = load_data("heart_disease").X
     expected = np.array([[-1, 0], [1, 0], [0, 0]]) * np.sqrt(1.5)
     np.testing.assert_allclose(X, expected, rtol=1e-6)
 
 
 def test_rows_as_in_the_file(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small(monkeypatch, "heart_disease", n_rows=2, n_features=2)
+    small(monkeypatch, "heart_disease", n_samples=2, n_features=2)
     x, y = np.array([[1, np.nan], [3, 1e9]], np.float64), np.array([4, 1])
     save(offline / "heart_disease_4hospitals.npz", x=x, y=y)
     found = load_data("heart_disease", standardize=False)
@@ -269,7 +269,7 @@ def test_rows_as_in_the_file(offline: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_reuters_rows_get_unit_length(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small(monkeypatch, "reuters10k", n_rows=3, n_features=2)
+    small(monkeypatch, "reuters10k", n_samples=3, n_features=2)
     X = np.array([[30.0, 40.0], [0, 2], [0, 0]])
     save(offline / "reuters10k.npz", X=X, y=np.arange(3))
     expected = np.array([[0.6, 0.8], [0, 1], [0, 0]])

@@ -185,12 +185,20 @@ def test_interrupted_anywhere_ends_alike(config, tmp_path):
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            DEC(3, preset=config, random_state=0).fit(X, monitor=stop, checkpoint=path)
+            DEC(3, preset=config, random_state=0).fit(X, callbacks=[stop], checkpoint=path)
         resumed = DEC(3, preset=config, random_state=0).fit(X, checkpoint=path)
         assert_same_bits(whole, resumed)
         np.testing.assert_array_equal(whole.initial_labels_, resumed.initial_labels_)
         plain = [{k: v for k, v in r.items() if k != "seconds"} for r in resumed.history_]
         assert plain == [{k: v for k, v in r.items() if k != "seconds"} for r in whole.history_]
+
+
+@pytest.mark.parametrize("callbacks", [print, [print, None], "print", None])
+def test_callbacks_are_a_list_of_functions(fitted, callbacks):
+    dec, X, _ = fitted
+    for method in (clone(dec).fit, clone(dec).pretrain):
+        with pytest.raises(InputError, match="Write a single one as `callbacks="):
+            method(X, callbacks=callbacks)
 
 
 def test_checkpoint_of_another_run_is_refused(tmp_path):
@@ -289,7 +297,7 @@ def test_files_of_another_kind_are_no_dec(tmp_path):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_dead_cluster_is_reported():
     X = np.repeat(np.eye(5), 10, axis=0)  # five distinct rows cannot fill eight clusters
-    with pytest.warns(EmptyClusterWarning, match="own no rows"):
+    with pytest.warns(EmptyClusterWarning, match="own no samples"):
         DEC(8, preset=TINY, random_state=0).fit(X)
 
 

@@ -63,9 +63,9 @@ def test_an_iteration_depends_on_its_number_alone(x):
     whole, stepwise = GANTrainer(6, 3, CONFIG), GANTrainer(6, 3, CONFIG)
     for trainer in (whole, stepwise):
         trainer.reset(0)
-    critic, generator = whole._loop(x, seed, tf.range(6, dtype=tf.int64))
-    first = stepwise._one_by_one(x, seed, tf.range(2, dtype=tf.int64))
-    second = stepwise._loop(x, seed, tf.range(2, 6, dtype=tf.int64))
+    critic, generator = tf.function(whole.iterate)(x, seed, tf.range(6, dtype=tf.int64))
+    first = stepwise.iterate(x, seed, tf.range(2, dtype=tf.int64))
+    second = tf.function(stepwise.iterate)(x, seed, tf.range(2, 6, dtype=tf.int64))
     np.testing.assert_allclose(critic, np.concatenate([first[0], second[0]]), rtol=1e-5)
     np.testing.assert_allclose(generator, np.concatenate([first[1], second[1]]), rtol=1e-5)
 

@@ -10,23 +10,30 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.metrics import (
+    adjusted_rand_score,
+    cohen_kappa_score,
+    normalized_mutual_info_score,
+)
 
 from tfcluster import metrics
 from tfcluster.errors import InputError
 
-# Three classes of 4, 3 and 3 rows in three clusters. The contingency matrix is
+# Three classes of 4, 3 and 3 samples in three clusters. The contingency matrix is
 #            cluster 0  1  2
 #   class 0          1  3  0
 #   class 1          3  0  0
 #   class 2          1  1  1
-# Best match: 0 -> class 1 (3), 1 -> class 0 (3), 2 -> class 2 (1): 7 of 10 rows.
-# Purity: 3 + 3 + 1 = 7 of 10 rows.
+# Best match: 0 -> class 1 (3), 1 -> class 0 (3), 2 -> class 2 (1): 7 of 10 samples.
+# Purity: 3 + 3 + 1 = 7 of 10 samples.
 TRUE = [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
 FOUND = [1, 1, 1, 0, 0, 0, 0, 0, 1, 2]
 
 labelings = st.integers(1, 40).flatmap(
     lambda n: st.tuples(*[st.lists(st.integers(0, 4), min_size=n, max_size=n)] * 2)
+)
+small_labelings = st.integers(1, 12).flatmap(
+    lambda n: st.tuples(*[st.lists(st.integers(0, 2), min_size=n, max_size=n)] * 2)
 )
 BOUNDED = [metrics.accuracy, metrics.purity, metrics.nmi, metrics.homogeneity]
 
@@ -55,6 +62,41 @@ def test_accuracy_and_purity_by_hand() -> None:
     assert metrics.accuracy(TRUE, FOUND) == pytest.approx(0.7)
     assert metrics.purity(TRUE, FOUND) == pytest.approx(0.7)
     assert metrics.best_map(TRUE, FOUND) == {1: 0, 0: 1, 2: 2}
+
+
+def test_kappa_by_hand() -> None:
+    # 7 of 10 right. Matched sizes: 4 x 4, 3 x 5 and 3 x 1, so chance gives 34 of 100.
+    assert metrics.kappa(TRUE, FOUND) == pytest.approx((0.7 - 0.34) / (1 - 0.34))
+    # Sizes 9 and 1 on both sides, 8 right: worse than the 82 of 100 of chance.
+    assert metrics.kappa([0] * 9 + [1], [0] * 8 + [1, 0]) == pytest.approx((0.8 - 0.82) / 0.18)
+
+
+def kappa_of_scikit_learn(true: list[int], found: list[int]) -> float:
+    """The largest of all matches that are as accurate as the best; unmatched clusters get names."""
+    classes, clusters = sorted({*true}), sorted({*found})
+    pad = [f"none {i}" for i in range(len(clusters) - len(classes))]
+    kappas, best = [], metrics.accuracy(true, found)
+    for names in itertools.permutations([*classes, *pad], len(clusters)):
+        match = dict(zip(clusters, names, strict=True))
+        mapped = [str(match[i]) for i in found]
+        if np.isclose(np.mean([a == str(b) for a, b in zip(mapped, true, strict=True)]), best):
+            kappas.append(cohen_kappa_score([str(i) for i in true], mapped))
+    return max(kappas)
+
+
+@settings(max_examples=40, deadline=None)
+@given(small_labelings)
+def test_kappa_is_scikit_learns_after_the_best_match(pair: tuple[list[int], list[int]]) -> None:
+    is_certain = len({*pair[0]}) == len({*pair[1]}) == 1  # 0 / 0 for scikit-learn
+    expected = 1.0 if is_certain else kappa_of_scikit_learn(*pair)
+    assert metrics.kappa(*pair) == pytest.approx(expected)
+    assert metrics.kappa(*pair) <= metrics.accuracy(*pair) + 1e-12
+
+
+def test_kappa_of_billions_of_samples() -> None:
+    """Squares of such counts overflow 64 bits."""
+    counts = np.array([[3_000_000_000, 1], [0, 4_000_000_000]])
+    assert metrics.FROM_COUNTS["kappa"](counts) == pytest.approx(1.0)
 
 
 def test_accuracy_is_below_purity_when_two_clusters_share_a_class() -> None:
@@ -116,7 +158,7 @@ def test_scores_ignore_the_names_of_labels(
 @settings(max_examples=60, deadline=None)
 @given(labelings)
 def test_tables_give_the_scores_of_scikit_learn(pair: tuple[list[int], list[int]]) -> None:
-    # Classes and clusters without rows change nothing.
+    # Empty classes and clusters change nothing.
     counts = np.pad(metrics.contingency(*pair), ((1, 0), (2, 1)))
     found = {name: score(counts) for name, score in metrics.FROM_COUNTS.items()}
     assert found["nmi"] == pytest.approx(normalized_mutual_info_score(*pair), abs=1e-12)
@@ -144,13 +186,13 @@ def test_a_permutation_of_the_classes_is_perfect(true: list[int], names: list[in
 
 
 def test_silhouette_by_hand() -> None:
-    # Clusters {0, 1} and {5}. Row 0: a = 1, b = 5, (5-1)/5 = .8. Row 1: a = 1, b = 4, .75.
+    # Clusters {0, 1} and {5}. Sample 0: a = 1, b = 5, (5-1)/5 = .8. Sample 1: a = 1, b = 4, .75.
     # A cluster of one scores 0. Mean (.8 + .75 + 0) / 3.
     assert metrics.silhouette([[0], [1], [5]], [0, 0, 1]) == pytest.approx(1.55 / 3)
 
 
 def test_davies_bouldin_by_hand() -> None:
-    # Centres 1 and 11 with mean distances 1 and 2: (1 + 2) / 10 for both clusters.
+    # Centroids 1 and 11 with mean distances 1 and 2: (1 + 2) / 10 for both clusters.
     rows = [[0], [2], [9], [13]]
     assert metrics.davies_bouldin(rows, [0, 0, 1, 1]) == pytest.approx(0.3)
 
@@ -175,16 +217,16 @@ def test_undefined_scores_are_nan(metric: Callable[..., float], labels: list[int
     assert math.isnan(metric([[0.0], [1.0], [5.0]], labels))
 
 
-def test_a_sampled_silhouette_is_repeatable_and_near_the_full_one() -> None:
+def test_a_drawn_silhouette_is_repeatable_and_near_the_full_one() -> None:
     X, labels = blobs(n=400)
-    sampled = [metrics.silhouette(X, labels, max_rows=200, seed=s) for s in (1, 1, 2)]
-    assert sampled[0] == sampled[1] != sampled[2]
-    assert sampled[0] == pytest.approx(metrics.silhouette(X, labels), abs=0.05)
+    drawn = [metrics.silhouette(X, labels, max_samples=200, seed=s) for s in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert drawn[0] == pytest.approx(metrics.silhouette(X, labels), abs=0.05)
 
 
-def test_a_sample_of_one_cluster_is_nan() -> None:
+def test_a_draw_from_one_cluster_is_nan() -> None:
     labels = np.array([0] * 999 + [1])
-    assert math.isnan(metrics.silhouette(np.arange(1000.0)[:, None], labels, max_rows=3))
+    assert math.isnan(metrics.silhouette(np.arange(1000.0)[:, None], labels, max_samples=3))
 
 
 def test_cycle_accuracy_by_hand() -> None:
@@ -196,7 +238,7 @@ def test_score_with_labels_has_every_key_and_plain_numbers() -> None:
     X, labels = blobs()
     scores = metrics.score(X, labels, y=[f"class {k}" for k in labels])
     assert list(scores) == [
-        "accuracy", "nmi", "ari", "purity", "ami", "homogeneity",
+        "accuracy", "nmi", "ari", "purity", "ami", "homogeneity", "kappa",
         "silhouette", "calinski_harabasz", "davies_bouldin",
         "n_clusters_found", "smallest_cluster_share", "largest_cluster_share",
     ]  # fmt: skip
@@ -215,22 +257,22 @@ def test_score_without_labels_has_no_supervised_key() -> None:
     assert scores["largest_cluster_share"] == pytest.approx(2 / 3)
 
 
-def test_score_states_the_sample_of_the_silhouette() -> None:
+def test_score_states_the_draw_of_the_silhouette() -> None:
     X, labels = blobs(n=90)
-    scores = metrics.score(X, labels, max_silhouette_rows=50, seed=4)
-    assert (scores["silhouette_rows"], scores["silhouette_seed"]) == (50, 4)
-    assert scores["silhouette"] == metrics.silhouette(X, labels, max_rows=50, seed=4)
+    scores = metrics.score(X, labels, max_silhouette_samples=50, seed=4)
+    assert (scores["silhouette_samples"], scores["silhouette_seed"]) == (50, 4)
+    assert scores["silhouette"] == metrics.silhouette(X, labels, max_samples=50, seed=4)
     assert scores["davies_bouldin"] == metrics.davies_bouldin(X, labels)
 
 
 def test_score_embedding_is_prefixed() -> None:
     Z, labels = blobs()
-    scores = metrics.score_embedding(Z, labels, max_silhouette_rows=30, seed=1)
+    scores = metrics.score_embedding(Z, labels, max_silhouette_samples=30, seed=1)
     assert scores == {
-        "embedding_silhouette": metrics.silhouette(Z, labels, max_rows=30, seed=1),
+        "embedding_silhouette": metrics.silhouette(Z, labels, max_samples=30, seed=1),
         "embedding_calinski_harabasz": metrics.calinski_harabasz(Z, labels),
         "embedding_davies_bouldin": metrics.davies_bouldin(Z, labels),
-        "embedding_silhouette_rows": 30,
+        "embedding_silhouette_samples": 30,
         "embedding_silhouette_seed": 1,
     }
 
@@ -239,8 +281,8 @@ def test_score_embedding_is_prefixed() -> None:
     ("true", "found", "message"),
     [
         ([0, 1], [0, 1, 1], "y_true has 2, y_pred has 3"),
-        ([], [], "`y_true` needs at least one row"),
-        ([[0, 1]], [0, 1], r"one label a row. Received shape \(1, 2\)"),
+        ([], [], "`y_true` needs at least one sample"),
+        ([[0, 1]], [0, 1], r"one label per sample. Received shape \(1, 2\)"),
         ([0, 1], [0.0, math.nan], "`y_pred` must not be NaN. Received 1 NaN"),
         (np.array([0, "a"], object), [0, 1], "of one kind"),
     ],
@@ -255,13 +297,13 @@ def test_bad_labels_are_named(true: object, found: object, message: str) -> None
     ("X", "labels", "message"),
     [
         (np.zeros((3, 2)), [0, 1], "X has 3, labels has 2"),
-        (np.zeros((3, 2, 2)), [0, 1, 1], r"\(rows, features\). Received \(3, 2, 2\)"),
-        (np.zeros((0, 2)), [], r"\(rows, features\)"),
-        ([[0.0], [math.inf], [1.0]], [0, 1, 1], "Received 1 rows with NaN or inf"),
-        (np.zeros((3, 2)), np.zeros((3, 2)), "`labels` needs one label a row"),
+        (np.zeros((3, 2, 2)), [0, 1, 1], r"\(n_samples, n_features\). Received \(3, 2, 2\)"),
+        (np.zeros((0, 2)), [], r"\(n_samples, n_features\)"),
+        ([[0.0], [math.inf], [1.0]], [0, 1, 1], "Received 1 samples with NaN or inf"),
+        (np.zeros((3, 2)), np.zeros((3, 2)), "`labels` needs one label per sample"),
     ],
 )
-def test_bad_rows_are_named(X: np.ndarray, labels: list[int], message: str) -> None:
+def test_bad_samples_are_named(X: np.ndarray, labels: list[int], message: str) -> None:
     with pytest.raises(InputError, match=message):
         metrics.score(X, labels)
 
@@ -272,7 +314,7 @@ def test_other_errors_name_the_argument() -> None:
         metrics.score(X, labels, y=labels[1:])
     with pytest.raises(InputError, match="`Z` must be"):
         metrics.score_embedding(X[0], labels)
-    with pytest.raises(InputError, match="`max_rows` must be at least 3"):
-        metrics.silhouette(X, labels, max_rows=2)
+    with pytest.raises(InputError, match="`max_samples` must be at least 3"):
+        metrics.silhouette(X, labels, max_samples=2)
     with pytest.raises(InputError, match="labels_of_reconstruction has 59"):
         metrics.cycle_accuracy(labels, labels[1:])

@@ -17,7 +17,8 @@ from sklearn.datasets import load_digits, load_iris
 
 from tfcluster import plots
 from tfcluster.errors import InputError
-from tfcluster.plots import lines, rows, scatter
+from tfcluster.plots import embedding, top_confidence, training_curves
+from tfcluster.profile import ClusterProfile
 
 
 @dataclass(frozen=True)
@@ -84,16 +85,16 @@ def history() -> list[dict[str, Any]]:
 )
 def test_embedding_of_any_size(png: Path, n: int, d: int, k: int) -> None:
     Z, labels = rows_in_blobs(n, d, k)
-    assert plots.embedding(png, Z, labels) == png
+    assert plots.draw_embedding(png, Z, labels) == png
     assert colours(png) > 10
 
 
 def test_embedding_with_classes_is_taller_and_samples(png: Path) -> None:
     Z, labels = rows_in_blobs(50, 4, 5)
     names = np.array(["cat", "dog", "owl"])[labels % 3]
-    plots.embedding(png, Z, labels, max_rows=20)
+    plots.draw_embedding(png, Z, labels, max_samples=20)
     height = imread(png).shape[0]
-    plots.embedding(png, Z, labels, centers=Z[:5], y=names, max_rows=20)
+    plots.draw_embedding(png, Z, labels, centroids=Z[:5], y=names, max_samples=20)
     assert imread(png).shape[0] > 1.8 * height
     assert colours(png) > 10
 
@@ -102,20 +103,20 @@ def test_embedding_is_repeatable_and_the_seed_counts(tmp_path: Path) -> None:
     Z, labels = rows_in_blobs(40, 4, 2)
     paths = [tmp_path / name for name in "abc"]
     for path, seed in zip(paths, (0, 0, 1), strict=True):
-        plots.embedding(path, Z, labels, max_rows=20, seed=seed)
+        plots.draw_embedding(path, Z, labels, max_samples=20, seed=seed)
     first, again, other = (path.read_bytes() for path in paths)
     assert first == again != other
 
 
 def test_a_collapsed_embedding_is_drawn(png: Path) -> None:
-    plots.embedding(png, np.ones((20, 3)), np.zeros(20, int), centers=np.ones((2, 3)))
+    plots.draw_embedding(png, np.ones((20, 3)), np.zeros(20, int), centroids=np.ones((2, 3)))
     assert colours(png) > 3
 
 
 def test_a_class_has_the_colour_of_its_cluster() -> None:
     # Cluster 0 holds the b's and 1 the a's, so b is number 0 and a 1; c is matched to none.
     y, labels = np.array(["a", "a", "b", "b", "c"]), np.array([1, 1, 0, 0, 0])
-    names, codes = scatter._match_colours(np.unique(y, return_inverse=True), y, labels)
+    names, codes = embedding._match_colors(np.unique(y, return_inverse=True), y, labels)
     assert names.tolist() == ["b", "a", "c"]
     assert codes.tolist() == [1, 1, 0, 0, 2]
 
@@ -124,19 +125,19 @@ def test_a_class_has_the_colour_of_its_cluster() -> None:
 def test_confusion_of_any_shape(png: Path, classes: int, clusters: int) -> None:
     rng = np.random.default_rng(0)
     true = [f"class {c}" for c in rng.integers(0, classes, 300)]
-    plots.confusion(png, true, rng.integers(0, clusters, 300))
+    plots.draw_confusion(png, true, rng.integers(0, clusters, 300))
     assert colours(png) > 10
 
 
 def test_large_counts_are_drawn_as_shares(png: Path) -> None:
     true = np.repeat([0, 1], 11_000)
-    plots.confusion(png, true, 1 - true)
+    plots.draw_confusion(png, true, 1 - true)
     assert colours(png) > 10
 
 
 @pytest.mark.parametrize("tol", [None, 0.001])
 def test_curves(png: Path, tol: float | None) -> None:
-    plots.curves(png, history(), tol=tol)
+    plots.draw_training_curves(png, history(), tol=tol)
     assert colours(png) > 10
 
 
@@ -152,13 +153,13 @@ def test_curves(png: Path, tol: float | None) -> None:
     ],
 )
 def test_curves_leave_out_what_is_missing(png: Path, records: list[dict[str, Any]]) -> None:
-    plots.curves(png, records)
+    plots.draw_training_curves(png, records)
     assert colours(png) > 3
 
 
 def test_phases_follow_one_another() -> None:
     records = [{"phase": p, "step": s, "loss": 1.0} for p in "abc" for s in (5, 10)]
-    steps = {name: s.tolist() for name, (s, _) in lines._phases(records).items()}
+    steps = {name: s.tolist() for name, (s, _) in training_curves._phases(records).items()}
     assert steps == {"a": [5, 10], "b": [15, 20], "c": [25, 30]}
 
 
@@ -175,38 +176,113 @@ def test_phases_follow_one_another() -> None:
 def test_top_confidence_of_every_kind(png: Path, picture: Drawn | None, k: int) -> None:
     X, labels = rows_in_blobs(90, 16, k)
     q = certain(labels, k + 1)  # the last cluster owns no rows
-    assert plots.top_confidence(png, X, q, picture, per_cluster=4) == png
+    assert plots.draw_top_confidence(png, X, q, picture, per_cluster=4) == png
     assert colours(png) > 10
 
 
 def test_colour_noise_still_fits(png: Path) -> None:
     labels = np.arange(120) % 12
     X = np.random.default_rng(0).random((120, 32, 32, 3))
-    plots.top_confidence(png, X, certain(labels, 12), Drawn("image", (32, 32, 3)))
+    plots.draw_top_confidence(png, X, certain(labels, 12), Drawn("image", (32, 32, 3)))
     assert colours(png) > 100
 
 
 def test_most_confident_rows_are_owned_and_in_order() -> None:
     q = np.array([[0.6, 0.4], [0.9, 0.1], [0.45, 0.55], [0.7, 0.3]])
-    first, second = rows._most_confident(q, 2)
+    first, second = top_confidence._most_confident(q, 2)
     assert first.tolist() == [1, 3]
     assert second.tolist() == [2]
 
 
-def test_constant_and_many_features_have_a_profile(png: Path) -> None:
+def test_confident_rows_of_a_table_are_bands(png: Path, figures: list[Figure]) -> None:
     X, labels = rows_in_blobs(30, 200, 3)
     X[:, 7] = 1.0
-    plots.top_confidence(png, X, certain(labels, 3), None)
+    names = [f"{i:03} is named in more than 24 letters" for i in range(200)]
+    q = certain(labels, 4)
+    plots.draw_top_confidence(png, X, q, None, names, per_cluster=4)
+    assert colours(png) > 10
+    ax = figures[0].axes[0]
+    sheet = ax.images[0].get_array().filled(np.nan)
+    assert np.flatnonzero(np.isnan(sheet).all(axis=1)).tolist() == [4, 9, 14, 15, 16, 17, 18]
+    last = ax.get_xticklabels()[-1].get_text()
+    assert last.endswith(" is named in more th…")
+    best = np.argsort(-q[:, 1])[:4]
+    feature = X[:, int(last[:3])]
+    scaled = (feature[best] - feature.mean()) / feature.std()
+    np.testing.assert_allclose(sheet[5:9, -1], scaled)
+    assert "no samples" in [text.get_text() for text in ax.texts]
+
+
+def profile_of(X: np.ndarray, labels: np.ndarray, k: int) -> ClusterProfile:
+    names = [f"feature {i}" for i in range(X.shape[1])]
+    return ClusterProfile.from_samples(X, labels, k, names)
+
+
+@pytest.mark.parametrize("k", [2, 15])
+@pytest.mark.parametrize("d", [1, 16, 100])
+def test_profiles_of_any_size(png: Path, d: int, k: int) -> None:
+    X, labels = rows_in_blobs(90, d, k)
+    assert plots.draw_profile(png, profile_of(X, labels, k + 1), None) == png
     assert colours(png) > 10
 
 
-def test_cluster_numbers(png: Path) -> None:
-    table = [
-        {"n_clusters": k, "silhouette": -abs(k - 4), "davies_bouldin": float("nan")}
+def test_a_profile_shows_the_most_distinct_features(png: Path, figures: list[Figure]) -> None:
+    X, labels = rows_in_blobs(90, 100, 3)
+    X[:, 70] *= 0.01
+    X[:, 70] += labels
+    profile = profile_of(X, labels, 4)
+    plots.draw_profile(png, profile, None)
+    ax = figures[0].axes[0]
+    ticks = [label.get_text() for label in ax.get_xticklabels()]
+    assert len(ticks) == 40
+    assert ticks[0] == "feature 70"
+    assert labels_at_left(figures[0]) == [*(f"{k}: 30 samples" for k in range(3)), "3: 0 samples"]
+    sheet = np.asarray(ax.images[0].get_array().filled(np.nan))
+    expected = profile.standardized_differences[:, profile.most_distinct(40)]
+    np.testing.assert_allclose(sheet, expected)
+    assert "no samples" in [text.get_text() for text in ax.texts]
+    assert "40 of 100 features" in ax.get_title(loc="left")
+
+
+def test_a_profile_of_few_features_tells_the_means(png: Path, figures: list[Figure]) -> None:
+    X = np.array([[0.0, 1000, 3e-5], [2, 3000, 3e-5]])
+    plots.draw_profile(png, profile_of(X, np.array([0, 1]), 2), None)
+    texts = [text.get_text() for text in figures[0].axes[0].texts]
+    assert texts == ["0.00", "2.00", "1000", "3000", "3.0e-05", "3.0e-05"]
+
+
+def test_a_profile_of_pictures_is_the_mean_pictures(png: Path, figures: list[Figure]) -> None:
+    data = load_digits()
+    labels = np.where(data.target == 4, 11, data.target)
+    plots.draw_profile(png, profile_of(data.data, labels, 12), DIGIT)
+    ax = figures[0].axes[0]
+    assert [text.get_text().split(":")[0] for text in ax.texts] == [
+        *map(str, (0, 1, 2, 3, 5, 6, 7, 8, 9, 11))
+    ]
+    assert ax.get_title(loc="left").endswith("without samples: 4, 10")
+    mean = data.data[data.target == 4].mean(axis=0).reshape(8, 8)
+    means = [data.data[data.target == k].mean(axis=0) for k in range(10)]
+    low, high = np.min(means), np.max(means)
+    np.testing.assert_allclose(low + (high - low) / 16 * tile(figures[0], 0, 9), mean)
+
+
+def test_scores_by_number_of_clusters(png: Path, figures: list[Figure]) -> None:
+    records = [
+        {"n_clusters": k, "silhouette": -abs(k - 4), "davies_bouldin": float("nan"), "stability": k}
         for k in (5, 2, 4)
     ]
-    plots.cluster_numbers(png, table)
+    plots.draw_n_clusters(png, records, recommended=4)
     assert colours(png) > 10
+    silhouette, stability = figures[0].axes
+    assert np.transpose(silhouette.lines[1].get_data()).tolist() == [[2, -2], [4, 0], [5, -1]]
+    assert silhouette.get_title(loc="left") == "Best at 4 (higher is better)"
+    assert stability.get_title(loc="left") == "Best at 5 (higher is better)"
+    assert all(set(ax.lines[0].get_xdata()) == {4} for ax in figures[0].axes)
+
+
+def test_numbers_of_clusters_without_scores_are_drawn(png: Path) -> None:
+    plots.draw_n_clusters(png, [{"n_clusters": 2, "silhouette": None}])
+    assert colours(png) > 3
 
 
 DIGIT = Drawn("image", (8, 8))
@@ -229,7 +305,7 @@ def tile(figure: Figure, line: int, column: int) -> np.ndarray:
 
 def test_samples_of_a_cluster_stand_in_its_line(png: Path, figures: list[Figure]) -> None:
     rows = rows_by_class(load_digits(), 6)
-    assert plots.samples(png, rows, DIGIT) == png
+    assert plots.draw_generated_samples(png, rows, DIGIT) == png
     assert colours(png) > 10
     assert labels_at_left(figures[0]) == [str(k) for k in range(10)]
     for k, i in ((0, 0), (3, 5), (9, 2)):
@@ -239,7 +315,9 @@ def test_samples_of_a_cluster_stand_in_its_line(png: Path, figures: list[Figure]
 
 def test_generated_strokes_keep_their_place_and_size(png: Path, figures: list[Figure]) -> None:
     small, large = np.array([0.0, 0, 1, 1]), np.array([0.0, 0, 4, 4])
-    plots.samples(png, np.stack([small, large])[np.newaxis], Drawn("strokes", (2, 2)))
+    plots.draw_generated_samples(
+        png, np.stack([small, large])[np.newaxis], Drawn("strokes", (2, 2))
+    )
     first, second = (line.get_xdata() for line in figures[0].axes[0].lines[::2])
     assert 4 * np.ptp(first) == pytest.approx(np.ptp(second)) == pytest.approx(0.8)
     assert first[0] + 1 == pytest.approx(second[0])
@@ -247,7 +325,7 @@ def test_generated_strokes_keep_their_place_and_size(png: Path, figures: list[Fi
 
 def test_generated_tables_are_bands_of_a_heat_map(png: Path, figures: list[Figure]) -> None:
     rows = rows_by_class(load_iris(), 5)
-    plots.samples(png, rows, None)
+    plots.draw_generated_samples(png, rows, None)
     assert colours(png) > 10
     sheet = figures[0].axes[0].images[0].get_array().filled(np.nan)
     gaps = np.isnan(sheet).all(axis=1)
@@ -261,7 +339,7 @@ def test_a_heat_map_shows_what_differs(png: Path, figures: list[Figure]) -> None
     rows = np.random.default_rng(0).normal(size=(2, 50, 100))
     rows[1, :, 40:99] += 3
     rows[0, 0, 99] = 1e6  # one row far out does not pale the others
-    plots.samples(png, rows, None)
+    plots.draw_generated_samples(png, rows, None)
     ax, bar = figures[0].axes
     shown = {int(label.get_text()) for label in ax.get_xticklabels()}
     assert len(shown) == 64
@@ -273,7 +351,7 @@ def test_a_heat_map_shows_what_differs(png: Path, figures: list[Figure]) -> None
 
 def test_rows_stand_above_their_reconstructions(png: Path, figures: list[Figure]) -> None:
     X = load_digits().data[:12]
-    plots.reconstructions(png, X, X[:, ::-1] + 1, DIGIT)
+    plots.draw_reconstructions(png, X, X[:, ::-1] + 1, DIGIT)
     assert colours(png) > 10
     assert labels_at_left(figures[0]) == ["x", "G(E(x))"] * 2
     for row in (0, 5, 6, 11):  # two bands of six
@@ -288,7 +366,7 @@ def test_rows_stand_above_their_reconstructions(png: Path, figures: list[Figure]
 
 def test_reconstructed_tables_are_scaled_as_the_rows(png: Path, figures: list[Figure]) -> None:
     X = load_iris().data[45:55]
-    plots.reconstructions(png, X, X + X.std(axis=0), None)
+    plots.draw_reconstructions(png, X, X + X.std(axis=0), None)
     sheet = figures[0].axes[0].images[0].get_array().filled(np.nan)
     np.testing.assert_allclose(sheet[1::3], sheet[::3] + 1)
     assert np.isnan(sheet[2::3]).all()
@@ -298,11 +376,11 @@ def test_interpolation_goes_from_left_to_right(png: Path, figures: list[Figure])
     ends = rows_by_class(load_digits(), 1)[:, 0]
     share = np.linspace(0, 1, 5)[:, np.newaxis]
     steps = np.stack([(1 - share) * ends[a] + share * ends[b] for a, b in ((0, 1), (7, 2))])
-    plots.interpolation(png, steps, DIGIT, [(0, 1), (7, 2)])
+    plots.draw_interpolation(png, steps, DIGIT, [(0, 1), (7, 2)])
     assert colours(png) > 10
     np.testing.assert_allclose(tile(figures[0], 1, 0), ends[7].reshape(8, 8))
     np.testing.assert_allclose(tile(figures[0], 1, 4), ends[2].reshape(8, 8))
-    plots.interpolation(png, steps, None, [(0, 1), (7, 2)])
+    plots.draw_interpolation(png, steps, None, [(0, 1), (7, 2)])
     assert labels_at_left(figures[0]) == labels_at_left(figures[1]) == ["0 → 1", "7 → 2"]
 
 
@@ -315,9 +393,9 @@ def test_generated_rows_of_every_kind(
 ) -> None:
     stack = np.random.default_rng(0).random(shape)
     pairs = [(k, k + 1) for k in range(len(stack))]
-    assert colours(plots.samples(png, stack, picture)) > 3
-    assert colours(plots.interpolation(png, stack, picture, pairs)) > 3
-    assert colours(plots.reconstructions(png, stack[:, 0], stack[:, -1], picture)) > 3
+    assert colours(plots.draw_generated_samples(png, stack, picture)) > 3
+    assert colours(plots.draw_interpolation(png, stack, picture, pairs)) > 3
+    assert colours(plots.draw_reconstructions(png, stack[:, 0], stack[:, -1], picture)) > 3
 
 
 def adversarial(n: int, **scores: float) -> list[dict[str, Any]]:
@@ -331,7 +409,7 @@ def adversarial(n: int, **scores: float) -> list[dict[str, Any]]:
 
 
 def test_adversarial_curves_share_steps(png: Path, figures: list[Figure]) -> None:
-    plots.adversarial_curves(png, adversarial(50, purity=0.7, ari=0.5, accuracy_of_tea=2))
+    plots.draw_adversarial_curves(png, adversarial(50, purity=0.7, ari=0.5, accuracy_of_tea=2))
     assert colours(png) > 10
     _, critic, scores = figures[0].axes
     assert critic.get_xlim() == scores.get_xlim()
@@ -343,7 +421,7 @@ def test_adversarial_curves_share_steps(png: Path, figures: list[Figure]) -> Non
 
 @pytest.mark.parametrize("n", [50, 5_000])
 def test_a_huge_loss_does_not_flatten_the_rest(png: Path, figures: list[Figure], n: int) -> None:
-    plots.adversarial_curves(png, adversarial(n))
+    plots.draw_adversarial_curves(png, adversarial(n))
     loss, critic = figures[0].axes  # no panel of scores
     low, high = loss.get_ylim()
     assert -5 < low < -0.99 < 0.99 < high < 5
@@ -352,7 +430,7 @@ def test_a_huge_loss_does_not_flatten_the_rest(png: Path, figures: list[Figure],
 
 
 def test_many_losses_become_medians_and_a_band(png: Path, figures: list[Figure]) -> None:
-    plots.adversarial_curves(png, adversarial(5_000))
+    plots.draw_adversarial_curves(png, adversarial(5_000))
     ax, values = figures[0].axes[0], np.sin(np.arange(26, 51))
     steps, medians = ax.lines[0].get_data()
     assert len(steps) == 200
@@ -376,7 +454,7 @@ def test_many_losses_become_medians_and_a_band(png: Path, figures: list[Figure])
 def test_adversarial_curves_leave_out_what_is_missing(
     png: Path, figures: list[Figure], records: list[dict[str, Any]], panels: int
 ) -> None:
-    plots.adversarial_curves(png, records)
+    plots.draw_adversarial_curves(png, records)
     assert colours(png) > 3
     assert len(figures[0].axes) == panels
 
@@ -387,7 +465,7 @@ def test_the_selected_trial_is_marked(png: Path, figures: list[Figure]) -> None:
         {"seed": 5, "selection": 0.8, "purity": 0.7, "nmi": 0.6, "device": "cpu"},
         {"seed": 6, "selection": float("nan"), "purity": 0.1},
     ]
-    plots.trials(png, table)
+    plots.draw_trials(png, table)
     assert colours(png) > 10
     ax = figures[0].axes[0]
     assert labels_at_left(figures[0]) == ["selection", "purity", "NMI"]
@@ -401,37 +479,48 @@ def test_the_selected_trial_is_marked(png: Path, figures: list[Figure]) -> None:
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda p: plots.embedding(p, np.zeros((3, 2)), [0, 1]), "2 labels for 3 rows"),
-        (lambda p: plots.embedding(p, np.full((3, 2), np.nan), [0, 1, 1]), "finite matrix"),
-        (lambda p: plots.confusion(p, [0, 1], [0]), "y_true has 2, y_pred has 1"),
-        (lambda p: plots.cluster_numbers(p, []), "`table` needs a record"),
+        (lambda p: plots.draw_embedding(p, np.zeros((3, 2)), [0, 1]), "2 labels for 3 samples"),
+        (lambda p: plots.draw_embedding(p, np.full((3, 2), np.nan), [0, 1, 1]), "finite matrix"),
+        (lambda p: plots.draw_confusion(p, [0, 1], [0]), "y_true has 2, y_pred has 1"),
+        (lambda p: plots.draw_n_clusters(p, []), "`records` needs one record"),
         (
-            lambda p: plots.top_confidence(p, np.zeros((3, 4)), np.ones((2, 2)), None),
+            lambda p: plots.draw_top_confidence(p, np.zeros((3, 4)), np.ones((2, 2)), None),
             "X has 3, q has 2",
         ),
         (
-            lambda p: plots.top_confidence(
+            lambda p: plots.draw_top_confidence(
                 p, np.zeros((2, 4)), np.ones((2, 2)), Drawn("image", (3, 3))
             ),
-            r"Received \(3, 3\) for rows of 4 values",
+            r"Received \(3, 3\) for samples of 4 values",
         ),
         (
-            lambda p: plots.top_confidence(p, np.zeros((2, 4)), np.ones((2, 2)), Drawn("map", ())),
+            lambda p: plots.draw_top_confidence(
+                p, np.zeros((2, 4)), np.ones((2, 2)), Drawn("map", ())
+            ),
             "Received: 'map'",
         ),
-        (lambda p: plots.samples(p, np.zeros((3, 4)), None), r"`rows` .* shape \(3, 4\)"),
-        (lambda p: plots.samples(p, np.zeros((3, 2, 4)), DIGIT), "rows of 4 values"),
-        (lambda p: plots.samples(p, np.full((3, 2, 4), np.inf), None), "24 values NaN or inf"),
         (
-            lambda p: plots.interpolation(p, np.zeros((2, 5, 4)), None, [(0, 1)]),
-            "1 pairs for 2 lines",
+            lambda p: plots.draw_generated_samples(p, np.zeros((3, 4)), None),
+            r"`samples` .* shape \(3, 4\)",
         ),
         (
-            lambda p: plots.reconstructions(p, np.zeros((2, 4)), np.zeros((3, 4)), None),
+            lambda p: plots.draw_generated_samples(p, np.zeros((3, 2, 4)), DIGIT),
+            "samples of 4 values",
+        ),
+        (
+            lambda p: plots.draw_generated_samples(p, np.full((3, 2, 4), np.inf), None),
+            "24 values NaN or inf",
+        ),
+        (
+            lambda p: plots.draw_interpolation(p, np.zeros((2, 5, 4)), None, [(0, 1)]),
+            "1 pairs for 2 interpolations",
+        ),
+        (
+            lambda p: plots.draw_reconstructions(p, np.zeros((2, 4)), np.zeros((3, 4)), None),
             r"\(2, 4\) and \(3, 4\)",
         ),
-        (lambda p: plots.trials(p, []), "Received 0 records"),
-        (lambda p: plots.trials(p, [{"seed": 0, "purity": 0.5}]), "finite `selection`"),
+        (lambda p: plots.draw_trials(p, []), "Received 0 records"),
+        (lambda p: plots.draw_trials(p, [{"seed": 0, "purity": 0.5}]), "finite `selection`"),
     ],
 )
 def test_mistakes_are_named(png: Path, draw: Callable[[Path], Path], message: str) -> None:
@@ -443,7 +532,7 @@ def test_mistakes_are_named(png: Path, draw: Callable[[Path], Path], message: st
 def test_no_global_figure_and_no_tensorflow(png: Path) -> None:
     code = (
         "import sys; from tfcluster import plots;"
-        f"plots.confusion({str(png)!r}, [0, 1, 1], [1, 0, 0]);"
+        f"plots.draw_confusion({str(png)!r}, [0, 1, 1], [1, 0, 0]);"
         "sys.exit(bool({'matplotlib.pyplot', 'tensorflow'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

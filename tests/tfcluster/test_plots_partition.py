@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tests.tfcluster.test_plots import colours, labels_at_left
 from tfcluster import plots
-from tfcluster.cli.tables import print_partition
+from tfcluster.cli.cluster_tables import print_partition
 from tfcluster.errors import InputError
 
 BY_HAND = np.array([[3, 0, 1], [0, 2, 0]])
@@ -60,19 +60,19 @@ def names(n: int) -> list[str]:
 def test_partitions_of_any_size(tmp_path: Path, clients: int, classes: int) -> None:
     png = tmp_path / "run" / "clients.png"
     counts = skewed(clients, classes)
-    assert plots.partition(png, counts, names(clients), range(classes)) == png
+    assert plots.draw_partition(png, counts, names(clients), range(classes)) == png
     assert colours(png) > 5
 
 
 def test_bars_are_stacked_by_class(tmp_path: Path, figures: list[Figure]) -> None:
-    plots.partition(tmp_path / "a.png", BY_HAND, ["north", "south"], ["cat", "dog", "owl"])
+    plots.draw_partition(tmp_path / "a.png", BY_HAND, ["north", "south"], ["cat", "dog", "owl"])
     ax = figures[0].axes[0]
     assert labels_at_left(figures[0]) == ["north", "south"]
     bars = {b.get_label(): [(bar.get_x(), bar.get_width()) for bar in b] for b in ax.containers}
     assert bars == {"cat": [(0, 3), (0, 0)], "dog": [(3, 0), (0, 2)], "owl": [(3, 1), (2, 0)]}
     assert [text.get_text() for text in ax.texts] == ["4", "2"]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["cat", "dog", "owl"]
-    assert ax.get_title(loc="left") == "2 clients of 2 to 4 rows, median 3"
+    assert ax.get_title(loc="left") == "2 clients with 2 to 4 samples, median 3"
     assert ax.yaxis_inverted()
 
 
@@ -80,7 +80,7 @@ def test_many_clients_are_sorted_by_their_largest_class(
     tmp_path: Path, figures: list[Figure]
 ) -> None:
     counts = skewed(101, 4)
-    plots.partition(tmp_path / "a.png", counts, names(101), "abcd")
+    plots.draw_partition(tmp_path / "a.png", counts, names(101), "abcd")
     shares = np.asarray(figures[0].axes[0].images[0].get_array())
     np.testing.assert_allclose(shares.sum(axis=1), 1)
     largest = shares.argmax(axis=1)
@@ -96,7 +96,7 @@ def test_the_heat_map_of_a_hundred_keeps_order_and_names(
     tmp_path: Path, figures: list[Figure]
 ) -> None:
     counts = skewed(100, 4)
-    plots.partition(tmp_path / "a.png", counts, names(100), "abcd")
+    plots.draw_partition(tmp_path / "a.png", counts, names(100), "abcd")
     ax, bars = figures[0].axes[:2]
     assert labels_at_left(figures[0]) == names(100)
     shares = counts / counts.sum(axis=1, keepdims=True)
@@ -107,7 +107,7 @@ def test_the_heat_map_of_a_hundred_keeps_order_and_names(
 @pytest.mark.parametrize("counts", [BY_HAND.T, BY_HAND[0], -BY_HAND])
 def test_counts_must_fit_their_names(tmp_path: Path, counts: np.ndarray) -> None:
     with pytest.raises(InputError, match="`counts` must"):
-        plots.partition(tmp_path / "a.png", counts, ["north", "south"], "abc")
+        plots.draw_partition(tmp_path / "a.png", counts, ["north", "south"], "abc")
 
 
 def printed(counts: np.ndarray, names: list[str], classes: list[Any]) -> list[str]:
@@ -124,7 +124,7 @@ def test_the_table_by_hand() -> None:
     lines = printed(BY_HAND, ["north [a]", "south"], ["cat", "dog", "owl"])
     assert cells(lines[1]) == ["north [a]", "4", "2", "class cat", "75 %"]
     assert cells(lines[2]) == ["south", "2", "1", "class dog", "100 %"]
-    assert lines[-1] == "Clients: 2. Rows of a client: smallest 2, median 3, largest 4."
+    assert lines[-1] == "Clients: 2. Samples of a client: smallest 2, median 3, largest 4."
 
 
 def test_of_many_clients_the_table_has_the_largest_and_the_smallest() -> None:
@@ -132,4 +132,4 @@ def test_of_many_clients_the_table_has_the_largest_and_the_smallest() -> None:
     lines = printed(counts, names(100), ["rows"])
     sizes = [cells(line)[-1] for line in lines[1:-1]]
     assert sizes == [*map(str, range(100, 91, -1)), "...", *map(str, range(9, 0, -1))]
-    assert lines[-1] == "Clients: 100. Rows of a client: smallest 1, median 50, largest 100."
+    assert lines[-1] == "Clients: 100. Samples of a client: smallest 1, median 50, largest 100."

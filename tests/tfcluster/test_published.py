@@ -9,8 +9,8 @@ from tfcluster.cli.published import (
     CLUSTERGAN,
     DEC,
     MEAN_OF_TEN,
-    clustergan_lines,
-    dec_lines,
+    find_clustergan_scores,
+    find_dec_scores,
 )
 from tfcluster.config import GAN_PRESETS
 from tfcluster.data.loading import DATASETS
@@ -20,9 +20,9 @@ SCORES = ("purity", "nmi", "ari")
 
 
 def test_only_what_was_published_has_a_line() -> None:
-    assert dec_lines("keras", "mnist")["DEC"]["accuracy"] == 0.912
-    assert dec_lines("paper:mnist", "mnist")["DEC"] == {"accuracy": 0.843}
-    assert dec_lines("keras", "digits") == clustergan_lines("digits") == {}
+    assert find_dec_scores("keras", "mnist")["DEC"]["accuracy"] == 0.912
+    assert find_dec_scores("paper:mnist", "mnist")["DEC"] == {"accuracy": 0.843}
+    assert find_dec_scores("keras", "digits") == find_clustergan_scores("digits") == {}
 
 
 def test_accuracies_of_dec() -> None:
@@ -43,14 +43,14 @@ def test_accuracies_of_dec() -> None:
 
 def test_clustergan_has_lines_for_the_authors_presets_and_the_synthetic_set() -> None:
     assert set(CLUSTERGAN) == {*AUTHORS, "synthetic"} <= set(DATASETS)
-    assert clustergan_lines("synthetic") == {BEST_OF_FIVE: dict.fromkeys(SCORES, 0.99)}
+    assert find_clustergan_scores("synthetic") == {BEST_OF_FIVE: dict.fromkeys(SCORES, 0.99)}
     for dataset in AUTHORS:
-        assert list(clustergan_lines(dataset)) == [MEAN_OF_TEN, BEST_OF_FIVE]
+        assert list(find_clustergan_scores(dataset)) == [MEAN_OF_TEN, BEST_OF_FIVE]
 
 
 @pytest.mark.parametrize("dataset", AUTHORS)
 def test_the_papers_clustergan_is_one_of_the_codes_runs(dataset: str) -> None:
-    mean, best = clustergan_lines(dataset).values()
+    mean, best = find_clustergan_scores(dataset).values()
     assert set(best) == set(SCORES) and set(mean) == {*SCORES, *(f"{name}_sd" for name in SCORES)}
     # Largest: NMI of Fashion-MNIST, (.64 - .616) / .011 = 2.2 deviations.
     for name in SCORES:
@@ -58,6 +58,6 @@ def test_the_papers_clustergan_is_one_of_the_codes_runs(dataset: str) -> None:
 
 
 def test_clustergan_on_mnist() -> None:
-    mean, best = clustergan_lines("mnist").values()
+    mean, best = find_clustergan_scores("mnist").values()
     assert tuple(mean.values()) == (0.910, 0.854, 0.829, 0.040, 0.036, 0.062)
     assert tuple(best.values()) == (0.95, 0.89, 0.89)

@@ -21,7 +21,7 @@ def accuracy(y: NDArray[Any], clusters: NDArray[Any]) -> float:
 
 
 def test_synthetic_is_the_same_every_time_and_differs_by_seed() -> None:
-    X, y, picture = load_data("synthetic")
+    X, y, picture, *_ = load_data("synthetic")
     assert X.shape == (10_000, 100) and X.dtype == np.float32 and picture is None
     assert X.min() >= 0 and X.max() <= 1 and X.flags.c_contiguous
     assert y is not None and np.bincount(y).tolist() == [2500] * 4
@@ -35,7 +35,7 @@ def test_synthetic_is_easy_in_the_plane_and_not_where_it_is_seen() -> None:
     k_means = KMeans(4, n_init=5, random_state=0)
     z, y = synthetic._planar_mixture(3000, 4, np.random.default_rng(0))
     assert accuracy(y, k_means.fit_predict(z)) > 0.99
-    X, seen, _ = make_synthetic(1500)
+    X, seen, *_ = make_synthetic(1500)
     assert seen is not None and accuracy(seen, k_means.fit_predict(X)) < 0.75
     spectral = SpectralClustering(
         4, affinity="nearest_neighbors", n_neighbors=15, random_state=0
@@ -45,7 +45,7 @@ def test_synthetic_is_easy_in_the_plane_and_not_where_it_is_seen() -> None:
 
 @pytest.mark.parametrize("k", [1, 2, 7])
 def test_synthetic_takes_any_number_of_clusters(k: int) -> None:
-    X, y, _ = make_synthetic(50, k)
+    X, y, *_ = make_synthetic(50, k)
     assert y is not None and np.unique(y).tolist() == list(range(k)) and np.isfinite(X).all()
 
 

@@ -122,8 +122,8 @@ def counting_phase(name, n_steps, log):
     return Phase(name, n_steps, run)
 
 
-def test_resume_goes_on_where_the_monitor_stopped():
-    log, checkpoint = [], MemoryCheckpoint(due=False)
+def test_resume_goes_on_where_a_callback_stopped():
+    log, seen, checkpoint = [], [], MemoryCheckpoint(due=False)
 
     def stop(record):
         if (record["phase"], record["step"]) == ("b", 2):
@@ -131,8 +131,9 @@ def test_resume_goes_on_where_the_monitor_stopped():
 
     phases = [counting_phase("a", 3, log), counting_phase("b", 4, log)]
     with pytest.raises(KeyboardInterrupt):
-        run_phases(phases, monitor=stop, checkpoint=checkpoint)
+        run_phases(phases, callbacks=[seen.append, stop], checkpoint=checkpoint)
     assert checkpoint.saved == [("a", 3), ("b", 2)]
+    assert seen == checkpoint.history
     history = run_phases(phases, checkpoint=checkpoint)
     assert log == [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1), ("b", 2), ("b", 3)]
     assert [(r["phase"], r["step"], r["of"]) for r in history][-1] == ("b", 4, 4)

@@ -1,52 +1,73 @@
-"""`tfcluster predict`: labels for new rows."""
+"""`tfcluster predict`: labels new samples."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 
+from tfcluster.cli.options import PredictOptions
 from tfcluster.cli.run_folder import RunFolder, label_table
 from tfcluster.clustergan.estimator import ClusterGAN
 from tfcluster.data.loading import load_data
 from tfcluster.dec.estimator import DEC
 from tfcluster.errors import InputError
-from tfcluster.files import load_arrays
-from tfcluster.scaling import Standardizer
+from tfcluster.files import atomic_write, load_arrays
+
+
+def predict(options: PredictOptions, *, console: Console) -> None:
+    """Labels samples with a finished run's model and writes a table of the labels.
+
+    Args:
+      options: The run, the samples, and where the table goes.
+      console: Where the table is printed unless it goes to a file.
+
+    Raises:
+      InputError: If the run is not finished, the samples are not like those it was trained on, or
+        the file cannot be written.
+    """
+    table = predict_file(options.run, options.file)
+    if options.out is None:
+        console.file.write(table)  # as it is: the console would wrap it
+        return
+    with atomic_write(options.out) as stream:
+        stream.write(table.encode())
 
 
 def predict_file(run: Path, file: str) -> str:
-    """Labels the rows of a file with a finished run's model.
+    """Returns labels of a file's samples as CSV text, by a finished run's model.
 
     Args:
-      run: Folder that `tfcluster train` wrote.
+      run: Folder that `tfcluster train` or `tfcluster federate` wrote.
       file: What `load_data` takes.
 
     Returns:
-      CSV text: row, label, and how sure the model is: q of the label (DEC), or the largest entry
-      of z_c (ClusterGAN).
+      Row of the file, label, and confidence: q of the label (DEC), or the largest entry of z_c
+      (ClusterGAN).
 
     Raises:
-      InputError: If the run is not finished, or the rows are not like those it was trained on.
+      InputError: If the run is not finished, or the samples do not have the features it was trained
+        on.
     """
     folder = RunFolder.open(run)
-    model = folder.path / "model.npz"
-    if not model.exists():
+    path = folder.path / "model.npz"
+    if not path.exists():
         raise InputError(
-            f"{run} is not finished, or compares numbers of clusters. Finish it by --resume, or "
-            "train one number of clusters."
+            f"{run} holds no model: the run is not finished, or it compares numbers of clusters. "
+            "Finish it with --resume, or give the folder of one number of clusters."
         )
-    scaling = folder.path / "scaling.npz"  # of clients, who scaled their rows by common numbers
-    X = load_data(file, standardize=not scaling.exists()).X
-    X = Standardizer.load(scaling)(X) if scaling.exists() else X
-    labels, confidence = _labelled(model, X)
+    is_gan = load_arrays(path)[1].get("estimator") == ClusterGAN.kind
+    model = ClusterGAN.load(path) if is_gan else DEC.load(path)
+    # a model that standardizes takes samples as they are in the file
+    X = load_data(file, standardize=model.standardizer_ is None).X
+    labels, confidence = _label(model, X)
     return label_table(zip(range(len(X)), labels.tolist(), confidence.tolist(), strict=True))
 
 
-def _labelled(model: Path, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if load_arrays(model)[1].get("estimator") == ClusterGAN.kind:
-        gan = ClusterGAN.load(model)
-        z_c = gan.transform(X)[:, gan.config_.n_noise :]
-        return gan.predict(X), z_c.max(axis=1)
-    q = DEC.load(model).soft_assign(X)
+def _label(model: DEC | ClusterGAN, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if isinstance(model, ClusterGAN):
+        z_c = model.transform(X)[:, model.config_.n_noise :]
+        return model.predict(X), z_c.max(axis=1)
+    q = model.soft_assign(X)
     return q.argmax(axis=1), q.max(axis=1)

@@ -1,10 +1,10 @@
-"""Figures the originals published, to stand beside ours.
+"""Scores that the originals published.
 
-DEC: README of XifengGuo/DEC-keras (mean of ten runs, on MNIST their range too), table 2 of Xie et
+DEC: README of XifengGuo/DEC-keras (mean of ten runs; on MNIST also their range), table 2 of Xie et
 al., ICML 2016 (best of nine settings, accuracy only).
 
 ClusterGAN: README of sudiptodip15/ClusterGAN (ten runs), tables of Mukherjee et al., AAAI 2019
-(of five models the one with the best validation purity).
+(the one of five models with the best validation purity).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _one(accuracy: float) -> Scores:
 
 
 def _purity(purity: float, nmi: float, ari: float, *deviations: float) -> Scores:
-    """What ClusterGAN's paper prints as ACC, its code computes as purity."""
+    """Returns scores of ClusterGAN: what its paper calls ACC, its code computes as purity."""
     names = ("purity", "nmi", "ari", "purity_sd", "nmi_sd", "ari_sd")
     return types.MappingProxyType(dict(zip(names, (purity, nmi, ari, *deviations), strict=False)))
 
@@ -62,19 +62,19 @@ DEC: Mapping[tuple[str, str], Mapping[str, Scores]] = types.MappingProxyType(
         ("paper", "reuters10k"): {"DEC": _one(0.722)},
     }
 )
-"""(protocol, data set) to method to scores; a mean may have its range beside it."""
+"""(protocol, data set) to method to scores; a mean may come with its range."""
 
 DEC_KINDS: Mapping[str, str] = types.MappingProxyType(
     {"keras": "DEC-keras, mean of 10", "paper": "paper, best of 9 settings"}
 )
-"""Protocol to what its figures are."""
+"""Protocol to a description of its scores."""
 
 MEAN_OF_TEN = "authors' code, mean of 10"
 BEST_OF_FIVE = "paper, best of 5"
 
 CLUSTERGAN: Mapping[str, Mapping[str, Scores]] = types.MappingProxyType(
     {
-        # The paper's synthetic rows were not published: ours are others of the same kind.
+        # The paper's synthetic samples were not published: ours come from the same distribution.
         "synthetic": {BEST_OF_FIVE: _purity(0.99, 0.99, 0.99)},
         "mnist": {
             MEAN_OF_TEN: _purity(0.910, 0.854, 0.829, 0.040, 0.036, 0.062),
@@ -98,26 +98,30 @@ CLUSTERGAN: Mapping[str, Mapping[str, Scores]] = types.MappingProxyType(
         },
     }
 )
-"""Data set to method to scores; a mean has its deviations beside it."""
+"""Data set to method to scores; a mean comes with its standard deviations."""
 
 
-def dec_lines(preset: str, dataset: str) -> Mapping[str, Scores]:
-    """What was published for a protocol on a data set; empty if nothing was.
+def find_dec_scores(preset: str, dataset: str) -> Mapping[str, Scores]:
+    """Returns the published scores of DEC on a data set.
 
     Args:
       preset: `"keras"`, `"paper:mnist"`, ...
       dataset: Name of the data set.
+
+    Returns:
+      Method to scores; empty if none were published.
     """
     return DEC.get((preset.partition(":")[0], dataset), {})
 
 
-def clustergan_lines(dataset: str) -> Mapping[str, Scores]:
-    """What was published of ClusterGAN on a data set; empty if nothing was.
+def find_clustergan_scores(dataset: str) -> Mapping[str, Scores]:
+    """Returns the published scores of ClusterGAN on a data set.
 
     Args:
       dataset: Name of the data set, which is also that of its preset.
 
     Returns:
       Method to `purity`, `nmi` and `ari`; a mean also has `purity_sd`, `nmi_sd` and `ari_sd`.
+      Empty if none were published.
     """
     return CLUSTERGAN.get(dataset, {})

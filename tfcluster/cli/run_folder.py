@@ -1,26 +1,34 @@
-"""A run's folder: what was asked for, what happened, and what came out.
+"""A run's folder: its options, its history, and its results.
 
-`config.json` is written first and marks the folder as taken; `metrics.jsonl` and TensorBoard
-events grow while the run goes on; everything else is written at the end, each file whole or not
-at all.
+`config.json` is written first and marks the folder as taken. `metrics.jsonl` and TensorBoard events
+grow during the run. All other files are written at the end, each whole or not at all.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import dataclasses
 import io
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from rich.console import Console
+from rich.markup import escape
 
+from tfcluster.cli.options import RunOptions
+from tfcluster.config import to_dict
 from tfcluster.errors import InputError
 from tfcluster.files import atomic_write
+from tfcluster.runtime import provenance
 from tfcluster.training.phases import Record
+
+Options = TypeVar("Options", bound=RunOptions)
 
 
 class RunFolder:
@@ -36,19 +44,19 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], config: Mapping[str, Any]) -> RunFolder:
-        """Makes the folder of a new run.
+        """Returns the folder of a new run, with its `config.json`.
 
         Args:
           path: A folder that does not exist or is empty.
-          config: What `config.json` will hold.
+          config: What `config.json` holds.
 
         Raises:
-          InputError: If the folder holds something already or cannot be written.
+          InputError: If the folder is not empty or cannot be written.
         """
         folder = Path(path)
         if (folder / "config.json").exists():
             raise InputError(
-                f"{folder} already holds a run. Go on with it by --resume, or choose another --out."
+                f"{folder} already holds a run. Resume it with --resume, or choose another --out."
             )
         if folder.is_dir() and any(folder.iterdir()):
             raise InputError(f"{folder} is not empty. Choose another --out.")
@@ -58,10 +66,13 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunFolder:
-        """The folder of a run that was begun.
+        """Returns the folder of a run that was started.
+
+        Args:
+          path: The folder.
 
         Raises:
-          InputError: If there is no run.
+          InputError: If it holds no run.
         """
         folder = Path(path)
         if not (folder / "config.json").is_file():
@@ -69,7 +80,7 @@ class RunFolder:
         return cls(folder)
 
     def config(self) -> dict[str, Any]:
-        """What the run was asked for.
+        """Returns what `config.json` holds: options, configuration and versions.
 
         Raises:
           InputError: If `config.json` cannot be read.
@@ -83,21 +94,52 @@ class RunFolder:
             raise InputError(f"{path} must hold a JSON object.")
         return config
 
+    def subfolder(self, name: str, **changes: Any) -> RunFolder:
+        """Returns the folder of one fit within that of several; makes it if there is none.
+
+        Args:
+          name: Name of the folder.
+          changes: What its `config.json` holds instead.
+        """
+        if (self.path / name / "config.json").exists():
+            return RunFolder.open(self.path / name)
+        return RunFolder.create(self.path / name, {**self.config(), **changes})
+
+    def question(self) -> dict[str, Any]:
+        """Returns what a result says about how it was obtained."""
+        config = self.config()
+        names = ("algorithm", "dataset", "preset", "seed", "threads", "overrides")
+        return {name: config[name] for name in names}
+
     def write_json(self, name: str, value: Any) -> None:
         """Writes plain values as JSON; NaN becomes null, which JSON has."""
-        self._write(name, json.dumps(without_nan(value), indent=2) + "\n")
+        self.write_text(name, json.dumps(without_nan(value), indent=2) + "\n")
 
     def write_labels(self, labels: np.ndarray, confidence: np.ndarray) -> Path:
-        """Writes `labels.csv`: row, label, and q of the label."""
+        """Writes `labels.csv`: row of the data, label, and confidence.
+
+        Args:
+          labels: `(n_samples,)` clusters.
+          confidence: `(n_samples,)` how certain the model is of each label.
+
+        Returns:
+          The file.
+        """
         rows = zip(range(len(labels)), labels.tolist(), confidence.tolist(), strict=True)
-        return self._write("labels.csv", label_table(rows))
+        return self.write_text("labels.csv", label_table(rows))
 
     def write_history(self, history: Sequence[Record]) -> None:
-        """Writes `metrics.jsonl` anew, without what an interrupted run wrote twice."""
-        self._write("metrics.jsonl", "".join(json.dumps(without_nan(r)) + "\n" for r in history))
+        """Replaces `metrics.jsonl`, in which an interrupted run may have records twice."""
+        self.write_text(
+            "metrics.jsonl", "".join(json.dumps(without_nan(r)) + "\n" for r in history)
+        )
 
-    def log(self, record: Record) -> None:
-        """Adds a record to `metrics.jsonl` and to TensorBoard's events.
+    def log(self, record: Record, numbers: Record | None = None) -> None:
+        """Appends a record to `metrics.jsonl` and its numbers to TensorBoard's events.
+
+        Args:
+          record: `phase`, `step` and whatever else.
+          numbers: The record with all numbers at one level; `record` itself if left out.
 
         Raises:
           InputError: If the disk is full or the folder cannot be written.
@@ -107,7 +149,21 @@ class RunFolder:
                 file.write(json.dumps(without_nan(record)) + "\n")
         except OSError as error:
             raise InputError(f"Cannot write to {self.path}: {error.strerror}.") from error
-        self._log_events(record)
+        self._log_events(numbers or record)
+
+    @contextlib.contextmanager
+    def announced(self, console: Console) -> Iterator[None]:
+        """Prints where the results are, or after an interrupt how to resume.
+
+        Args:
+          console: Where to.
+        """
+        try:
+            yield
+        except KeyboardInterrupt:
+            console.print("The same command with --resume continues from the last checkpoint.")
+            raise
+        console.print(f"Everything is in {escape(str(self.path))}")
 
     def _log_events(self, record: Record) -> None:
         import tensorflow as tf
@@ -119,14 +175,70 @@ class RunFolder:
                 if isinstance(value, (int, float)) and name not in ("step", "of", "converged"):
                     tf.summary.scalar(f"{record['phase']}/{name}", value)
 
-    def _write(self, name: str, text: str) -> Path:
+    def write_text(self, name: str, text: str) -> Path:
+        """Writes a file, whole or not at all.
+
+        Raises:
+          InputError: If it cannot be written.
+        """
         with atomic_write(self.path / name) as file:
             file.write(text.encode())
         return self.path / name
 
 
+def open_run_folder(
+    algorithm: str, options: RunOptions, config: Any, out: Path, resume: bool
+) -> RunFolder:
+    """Returns a new run's folder, or that of the run to resume.
+
+    Args:
+      algorithm: Name of the algorithm.
+      options: What is trained; must be those of the run to resume.
+      config: The configuration.
+      out: The folder.
+      resume: Whether to resume the run in `out`.
+
+    Raises:
+      InputError: If `out` is taken, or its run has other options.
+    """
+    asked = {"algorithm": algorithm, **dataclasses.asdict(options), "config": to_dict(config)}
+    if not resume:
+        return RunFolder.create(out, {**asked, **provenance()})
+    run = RunFolder.open(out)
+    before, now = run.config(), json.loads(json.dumps(asked))
+    names = ["algorithm", *(field.name for field in dataclasses.fields(options))]
+    differing = [
+        f"{name} was {before.get(name)!r}, now {now[name]!r}"
+        for name in names
+        if before.get(name) != now[name]
+    ]
+    if differing:
+        raise InputError(
+            f"{out} holds a run with other options: {', '.join(differing)}. Repeat the command "
+            "that started it, with --resume."
+        )
+    return run
+
+
+def with_threads(options: Options, out: Path, resume: bool) -> Options:
+    """Returns the options with their number of threads.
+
+    Args:
+      options: What is trained.
+      out: The run's folder.
+      resume: Whether to resume the run in `out`, whose number is taken if none was given.
+    """
+    if options.threads is None and resume:
+        options = dataclasses.replace(options, threads=RunFolder.open(out).config().get("threads"))
+    return dataclasses.replace(options, threads=options.n_threads)
+
+
 def label_table(rows: Any) -> str:
-    """CSV text of (row, label, confidence)."""
+    """Returns CSV text of a table of labels.
+
+    Args:
+      rows: Tuples of row, label and confidence.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("row", "label", "confidence"))
@@ -135,7 +247,11 @@ def label_table(rows: Any) -> str:
 
 
 def without_nan(value: Any) -> Any:
-    """A value as JSON can hold it: numpy scalars plain, NaN and infinities None."""
+    """Returns a value that JSON can hold: NumPy scalars as numbers, NaN and infinities as None.
+
+    Args:
+      value: Numbers, text, mappings and sequences of them.
+    """
     if isinstance(value, Mapping):
         return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""`tfcluster train clustergan`: from a data set's name to a folder of results."""
+"""`tfcluster train clustergan`: trains on a data set and writes a folder of results."""
 
 from __future__ import annotations
 
@@ -15,66 +15,42 @@ from rich.console import Console
 
 from tfcluster import metrics, plots
 from tfcluster.cli import published
-from tfcluster.cli.run import (
+from tfcluster.cli.cluster_tables import print_clusters, print_profile
+from tfcluster.cli.options import GANExecution, GANOptions
+from tfcluster.cli.run_folder import RunFolder, open_run_folder, with_threads
+from tfcluster.cli.score_tables import (
     MethodScores,
-    RunOptions,
-    asked,
-    logged,
-    numbers_of_clusters,
-    open_folder,
-    settled,
-    subfolder,
-    told_how_to_resume,
-)
-from tfcluster.cli.run_folder import RunFolder
-from tfcluster.cli.tables import (
     mean_and_sd,
-    print_clusters,
     print_scores,
     print_trials,
-    selection_rank,
+    rank_trial,
 )
-from tfcluster.clustergan.estimator import ClusterGAN, check_rows, cluster_codes
-from tfcluster.config import GANConfig, gan_config, override
+from tfcluster.clustergan.codes import cluster_codes
+from tfcluster.clustergan.estimator import ClusterGAN
+from tfcluster.clustergan.networks import check_samples
+from tfcluster.config import GANConfig
 from tfcluster.data.loading import DATASETS, Dataset, load_data
 from tfcluster.dec.self_training import fit_kmeans
 from tfcluster.errors import InputError
+from tfcluster.profile import ClusterProfile
 from tfcluster.runtime import provenance, set_threads
 from tfcluster.training.progress import TrainingProgress
 from tfcluster.validation import check_matrix
 
-# Back-propagation takes thousands of passes a row: minutes for so many.
-_RECOVERED_ROWS = {"image": 128, "gene": 1_000, "pendigits": 1_000}
-_PROBES = 50
-_SHOWN = 10  # rows or steps of a picture
-_LAST_SEED = 2**32 - 1  # that NumPy's generator takes
+# Back-propagation takes thousands of steps for each sample: minutes for this many.
+_N_RECOVERED = {"image": 128, "gene": 1_000, "pendigits": 1_000}
+_N_EVALUATIONS = 50
+_N_SHOWN = 10  # generated samples of a cluster, or steps of an interpolation
+_LAST_SEED = 2**32 - 1  # the largest that NumPy's generator takes
 
 
-@dataclasses.dataclass(frozen=True)
-class GANOptions(RunOptions):
-    """What a run of ClusterGAN was asked for.
-
-    Attributes:
-      trials: Models trained, with seeds from `seed` on, of which the best is kept.
-      probe_every: Steps between two looks at the validation rows; 0 for 50 looks in all.
-    """
-
-    trials: int = 1
-    probe_every: int = 0
-
-    def config(self) -> GANConfig:
-        """The configuration: the preset's, or the data set's own."""
-        config: GANConfig = override(gan_config(self.preset, self.dataset), self.overrides)
-        return config
-
-
-class Rows(NamedTuple):
-    """The rows of a run: the authors' splits where they have some, else all rows three times.
+class Splits(NamedTuple):
+    """The samples of a run: the authors' splits if they have some, or else all samples each time.
 
     Attributes:
-      fit: What the networks see.
-      validation: What chooses among trials.
-      test: What is reported.
+      fit: Train the networks.
+      validation: Choose among trials.
+      test: Are scored.
     """
 
     fit: Dataset
@@ -82,47 +58,42 @@ class Rows(NamedTuple):
     test: Dataset
 
 
-def train_clustergan(
-    options: GANOptions,
-    out: Path,
-    *,
-    resume: bool,
-    checkpoint_seconds: float,
-    console: Console,
-) -> None:
+def train_clustergan(options: GANOptions, execution: GANExecution, *, console: Console) -> None:
     """Trains ClusterGAN, writes the run's folder and prints the comparison.
 
     Everything is checked before anything is written.
 
     Args:
-      options: What to train; must be the same again for `resume`.
-      out: The run's folder.
-      resume: Whether to go on with the run that is there.
-      checkpoint_seconds: Least time between two checkpoints.
-      console: Where progress and tables go.
+      options: What to train; must be the same again to resume.
+      execution: Where the results go, and how often progress is saved.
+      console: Where progress and tables are printed.
 
     Raises:
       InputError: If an option, the data or the folder does not fit.
       TrainingError: If a loss stops being finite.
     """
     _check_seeds(options)
-    options = settled(options, out, resume)
+    out = execution.folder("clustergan", options)
+    options = with_threads(options, out, execution.resume)
     config = options.config()
-    rows = load_rows(options.dataset)
-    numbers = numbers_of_clusters(options, rows.fit.y)
+    splits = load_splits(options.dataset)
+    numbers = options.numbers_of_clusters(splits.fit.y)
     if len(numbers) > 1:
-        raise InputError("ClusterGAN takes one number as --n-clusters, no range.")
-    X = check_matrix(ClusterGAN(), rows.fit.X, min_rows=numbers[0], reset=True)
-    check_rows(X, config)
-    run = open_folder("clustergan", options, config, out, resume)
-    set_threads(options.threads, per_operation=config.has_large_products)
-    task = _Task(options, config, rows, numbers[0], checkpoint_seconds, console)
-    with told_how_to_resume(out, console):
+        raise InputError(
+            "ClusterGAN takes a single number of clusters, no range. Received: --n-clusters "
+            f"{options.n_clusters}."
+        )
+    X = check_matrix(ClusterGAN(), splits.fit.X, min_rows=numbers[0], reset=True)
+    check_samples(X, config)
+    run = open_run_folder("clustergan", options, config, out, execution.resume)
+    set_threads(options.n_threads, per_operation=config.has_large_products)
+    task = _Task(options, config, splits, numbers[0], execution.checkpoint_seconds, console)
+    with run.announced(console):
         _train(task, run)
 
 
 def _check_seeds(options: GANOptions) -> None:
-    """Raises `InputError` before the first trial if a later one would have no seed."""
+    """Raises `InputError` if the last trial would have no seed."""
     if options.seed + options.trials - 1 > _LAST_SEED:
         raise InputError(
             f"The trials' seeds, from --seed on, must not be above {_LAST_SEED}. Received: "
@@ -130,22 +101,29 @@ def _check_seeds(options: GANOptions) -> None:
         )
 
 
-def load_rows(dataset: str) -> Rows:
-    """The rows of a named data set or a file."""
+def load_splits(dataset: str) -> Splits:
+    """Returns the samples of a named data set or a file.
+
+    Args:
+      dataset: What `load_data` takes.
+
+    Raises:
+      InputError: If the data cannot be had, read or used.
+    """
     info = DATASETS.get(dataset)
     if info is None or "fit" not in info.splits:
         everything = load_data(dataset)
-        return Rows(everything, everything, everything)
-    return Rows(*(load_data(dataset, split) for split in Rows._fields))
+        return Splits(everything, everything, everything)
+    return Splits(*(load_data(dataset, split) for split in Splits._fields))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """A run that was checked and may begin."""
+    """A run whose options and data have been checked."""
 
     options: GANOptions
     config: GANConfig
-    rows: Rows
+    splits: Splits
     n_clusters: int
     checkpoint_seconds: float
     console: Console
@@ -153,69 +131,84 @@ class _Task:
 
 def _train(task: _Task, run: RunFolder) -> None:
     seeds = range(task.options.seed, task.options.seed + task.options.trials)
-    trials = [_trial(task, run, seed, alone=len(seeds) == 1) for seed in seeds]
-    best = max(trials, key=lambda trial: selection_rank(trial.line))
-    print_clusters(task.console, _z_c(best.gan, task.rows.fit.X), task.rows.fit.y)
+    trials = [_train_trial(task, run, seed, is_only=len(seeds) == 1) for seed in seeds]
+    best = max(trials, key=lambda trial: rank_trial(trial.record))
+    data, labels = task.splits.fit, best.gan.labels_
+    confidence = _z_c(best.gan, data.X).max(axis=1)
+    print_clusters(task.console, labels, confidence, task.n_clusters, data.y)
+    print_profile(task.console, _profile(best.gan, data))
     print_scores(task.console, {**best.scores, **_published(task)}, {})
     task.console.print(
-        "ClusterGAN: k-means fitted anew on the codes of the rows scored, as the original does. "
-        "Below it the labels `predict` gives (k-means of fit) and other decoders, back-propagation "
-        f"on the first {_RECOVERED_ROWS[task.config.networks]:,} rows. Validation rows: ClusterGAN "
-        "on those its authors validate on."
+        "ClusterGAN: k-means fitted on the codes of the samples that are scored, as in the "
+        "original. k-means of fit: the labels of `predict`. Back-propagation: on the first "
+        f"{_N_RECOVERED[task.config.networks]:,} samples. Validation rows: ClusterGAN on the "
+        "samples its authors validate on."
     )
-    if len(trials) == 1:
-        return
-    lines = [trial.line for trial in trials]
-    result = {**_result(task, run, best), "trials": lines, "summary": _summary(lines)}
+    if len(trials) > 1:
+        _write_trials(task, run, trials, best)
+
+
+def _write_trials(task: _Task, run: RunFolder, trials: Sequence[_Trial], best: _Trial) -> None:
+    """Writes and prints the comparison of trials, and keeps the best model."""
+    records = [trial.record for trial in trials]
+    result = {**_result(task, run, best), "trials": records, "summary": _summarize(records)}
     best.gan.save(run.path / "model.npz")
-    if math.isfinite(best.line["selection"]):
-        plots.trials(run.path / "trials.png", lines)
+    if math.isfinite(best.record["selection"]):
+        plots.draw_trials(run.path / "trials.png", records)
     run.write_json("result.json", {**result, **provenance()})
-    print_trials(task.console, lines, _selected_by(task))
+    print_trials(task.console, records, _selection_criterion(task))
+
+
+def _profile(gan: ClusterGAN, data: Dataset) -> ClusterProfile:
+    return ClusterProfile.from_samples(
+        data.X, gan.labels_, len(gan.cluster_centers_), data.feature_names, units=data.units
+    )
 
 
 def _published(task: _Task) -> Mapping[str, Mapping[str, float]]:
-    """The published lines, if this run is of their kind."""
+    """Returns the published scores if this run has their protocol."""
     options = task.options
     is_same = options.preset in ("auto", options.dataset) and not options.overrides
-    return published.clustergan_lines(options.dataset) if is_same else {}
+    return published.find_clustergan_scores(options.dataset) if is_same else {}
 
 
 class _Trial(NamedTuple):
     gan: ClusterGAN
     scores: MethodScores
-    line: dict[str, Any]
+    record: dict[str, Any]
 
 
-def _trial(task: _Task, run: RunFolder, seed: int, alone: bool) -> _Trial:
-    """Trains one model, scores it and fills its folder."""
-    if not alone:
+def _train_trial(task: _Task, run: RunFolder, seed: int, is_only: bool) -> _Trial:
+    """Trains one model, scores it and writes its folder."""
+    if not is_only:
         task.console.print(f"Seed {seed}")
-        run = subfolder(run, f"seed_{seed}", seed=seed, trials=1)
+        run = run.subfolder(f"seed_{seed}", seed=seed, trials=1)
     gan = ClusterGAN(task.n_clusters, preset=task.config, random_state=seed)
     with TrainingProgress(task.console) as progress:
         gan.fit(
-            task.rows.fit.X,
-            monitor=logged(run, progress),
+            task.splits.fit.X,
+            callbacks=(run.log, progress),
             checkpoint=run.path / "checkpoint.npz",
             checkpoint_seconds=task.checkpoint_seconds,
-            probe=_probe(task),
-            probe_every=task.options.probe_every or max(1, task.config.steps // _PROBES),
+            evaluate=_make_evaluation(task),
+            evaluate_every=task.options.probe_every or max(1, task.config.steps // _N_EVALUATIONS),
         )
     task.console.print("Scoring and drawing ...")
     scores = _compare_methods(gan, task)
     names = ("purity", "accuracy", "nmi", "ari", "silhouette")
-    kept = {name: value for name, value in scores["ClusterGAN"].items() if name in names}
-    trial = _Trial(gan, scores, {"seed": seed, "selection": _selection(gan, task), **kept})
+    own = {name: value for name, value in scores["ClusterGAN"].items() if name in names}
+    trial = _Trial(gan, scores, {"seed": seed, "selection": _selection(gan, task), **own})
     _write_results(trial, task, run)
     return trial
 
 
-def _probe(task: _Task) -> Callable[[Callable[[np.ndarray], np.ndarray]], Mapping[str, float]]:
-    """Scores the validation rows' clusters; nothing without labels."""
-    X, y, _ = task.rows.validation
+def _make_evaluation(
+    task: _Task,
+) -> Callable[[Callable[[np.ndarray], np.ndarray]], Mapping[str, float]]:
+    """Returns a function that scores the validation samples, if they have labels."""
+    X, y, *_ = task.splits.validation
 
-    def probe(encode: Callable[[np.ndarray], np.ndarray]) -> Mapping[str, float]:
+    def evaluate(encode: Callable[[np.ndarray], np.ndarray]) -> Mapping[str, float]:
         if y is None:
             return {}
         codes = encode(X)
@@ -228,33 +221,33 @@ def _probe(task: _Task) -> Callable[[Callable[[np.ndarray], np.ndarray]], Mappin
             "argmax_purity": metrics.purity(y, z_c),
         }
 
-    return probe
+    return evaluate
 
 
 def _refit(task: _Task, codes: np.ndarray, y: np.ndarray | None) -> np.ndarray:
-    """The original's evaluation: k-means anew on the codes of the rows that are scored."""
+    """Returns the labels the original scores: k-means fitted on the codes that are scored."""
     k = task.n_clusters if y is None else max(task.n_clusters, len(np.unique(y)))
     labels: np.ndarray = cluster_codes(codes, k, task.config).labels_
     return labels
 
 
 def _selection(gan: ClusterGAN, task: _Task) -> float:
-    """What the best trial is highest in: validation purity, or without labels the silhouette."""
-    X, y, _ = task.rows.validation
+    """Returns what the best trial has most of: validation purity, or silhouette without labels."""
+    X, y, *_ = task.splits.validation
     if y is None:
         return metrics.silhouette(X, gan.predict(X))
     return metrics.purity(y, _refit(task, gan.transform(X), y))
 
 
-def _selected_by(task: _Task) -> str:
-    if task.rows.validation.y is None:
+def _selection_criterion(task: _Task) -> str:
+    if task.splits.validation.y is None:
         return "silhouette in the input space, higher is better: there are no labels"
-    return "purity of the validation rows"
+    return "purity of the validation samples"
 
 
 def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
-    """k-means on the rows and every decoder of ClusterGAN, all scored in the input space."""
-    X, y, _ = task.rows.test
+    """Returns scores in the input space of k-means and of every decoder of ClusterGAN."""
+    X, y, *_ = task.splits.test
     start = time.perf_counter()
     kmeans = fit_kmeans(X, task.n_clusters, restarts=10, seed=0).labels_
     seconds = {"k-means": time.perf_counter() - start, "ClusterGAN": gan.history_[-1]["seconds"]}
@@ -265,11 +258,11 @@ def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
         "argmax of z_c": gan.predict(X, "argmax"),
     }
     scores = {name: metrics.score(X, found, y) for name, found in labels.items()}
-    some = slice(_RECOVERED_ROWS[task.config.networks])
-    recovered = gan.predict(X[some], "backpropagation")
-    scores["back-propagation"] = metrics.score(X[some], recovered, None if y is None else y[some])
-    X, y, _ = task.rows.validation
-    if X is not task.rows.test.X:
+    first = slice(_N_RECOVERED[task.config.networks])
+    recovered = gan.predict(X[first], "backpropagation")
+    scores["back-propagation"] = metrics.score(X[first], recovered, None if y is None else y[first])
+    X, y, *_ = task.splits.validation
+    if X is not task.splits.test.X:
         scores["validation rows"] = metrics.score(X, _refit(task, gan.transform(X), y), y)
     for method, value in seconds.items():
         scores[method]["seconds"] = round(value, 1)
@@ -281,20 +274,23 @@ def _write_results(trial: _Trial, task: _Task, run: RunFolder) -> None:
     gan.save(run.path / "model.npz")
     for network in gan.networks_:
         network.save(run.path / f"{network.name}.keras")
-    z_c = _z_c(gan, task.rows.fit.X)
+    z_c = _z_c(gan, task.splits.fit.X)
     run.write_labels(gan.labels_, z_c.max(axis=1))
     run.write_history(gan.history_)
+    profile = _profile(gan, task.splits.fit)
+    run.write_text("profile.csv", profile.to_csv())
+    plots.draw_profile(run.path / "profile.png", profile, task.splits.fit.picture)
     _draw(gan, task, run.path)
     run.write_json("result.json", {**_result(task, run, trial), **provenance()})
 
 
 def _result(task: _Task, run: RunFolder, trial: _Trial) -> dict[str, Any]:
     return {
-        **asked(run),
+        **run.question(),
         "n_clusters": task.n_clusters,
-        "n_rows": {name: len(part.X) for name, part in task.rows._asdict().items()},
+        "n_samples": {name: len(part.X) for name, part in task.splits._asdict().items()},
         "steps": trial.gan.n_iter_,
-        "selection": trial.line["selection"],
+        "selection": trial.record["selection"],
         "scores": trial.scores,
     }
 
@@ -303,29 +299,29 @@ def _z_c(gan: ClusterGAN, X: np.ndarray) -> np.ndarray:
     return gan.transform(X)[:, gan.config_.n_noise :]
 
 
-def _summary(lines: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
-    """Mean and standard deviation over trials, by score."""
+def _summarize(records: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """Returns mean and standard deviation over trials, by score."""
     return {
-        name: list(mean_and_sd([line[name] for line in lines]))
-        for name in lines[0]
+        name: list(mean_and_sd([record[name] for record in records]))
+        for name in records[0]
         if name != "seed"
     }
 
 
 def _draw(gan: ClusterGAN, task: _Task, folder: Path) -> None:
-    X, y, picture = task.rows.test
+    X, y, picture, names, _ = task.splits.test
     codes = gan.transform(X)
     labels = gan.predict(X)
-    plots.adversarial_curves(folder / "curves.png", gan.history_)
-    plots.embedding(folder / "embedding.png", codes, labels, y=y)
-    samples = np.stack([gan.sample(_SHOWN, k) for k in range(task.n_clusters)])
-    plots.samples(folder / "samples.png", samples, picture)
+    plots.draw_adversarial_curves(folder / "curves.png", gan.history_)
+    plots.draw_embedding(folder / "embedding.png", codes, labels, y=y)
+    samples = np.stack([gan.sample(_N_SHOWN, k) for k in range(task.n_clusters)])
+    plots.draw_generated_samples(folder / "samples.png", samples, picture, names)
     shown = min(16, len(X))
-    plots.reconstructions(
-        folder / "reconstructions.png", X[:shown], gan.reconstruct(X)[:shown], picture
+    plots.draw_reconstructions(
+        folder / "reconstructions.png", X[:shown], gan.reconstruct(X)[:shown], picture, names
     )
-    pairs = list(itertools.pairwise(range(min(task.n_clusters, _SHOWN))))
-    steps = np.stack([gan.interpolate(a, b, _SHOWN) for a, b in pairs])
-    plots.interpolation(folder / "interpolation.png", steps, picture, pairs)
+    pairs = list(itertools.pairwise(range(min(task.n_clusters, _N_SHOWN))))
+    steps = np.stack([gan.interpolate(a, b, _N_SHOWN) for a, b in pairs])
+    plots.draw_interpolation(folder / "interpolation.png", steps, picture, pairs, names)
     if y is not None:
-        plots.confusion(folder / "confusion.png", y, labels)
+        plots.draw_confusion(folder / "confusion.png", y, labels)

@@ -1,4 +1,4 @@
-"""`tfcluster train dec`: from a data set's name to a folder of results."""
+"""`tfcluster train dec`: trains on a data set and writes a folder of results."""
 
 from __future__ import annotations
 
@@ -12,80 +12,53 @@ from rich.console import Console
 
 from tfcluster import metrics, plots
 from tfcluster.cli import published
-from tfcluster.cli.run import (
+from tfcluster.cli.cluster_tables import print_clusters, print_profile
+from tfcluster.cli.options import DECExecution, DECOptions
+from tfcluster.cli.run_folder import RunFolder, open_run_folder, with_threads
+from tfcluster.cli.score_tables import (
     MethodScores,
-    RunOptions,
-    asked,
-    logged,
-    numbers_of_clusters,
-    open_folder,
-    settled,
-    subfolder,
-    told_how_to_resume,
+    print_n_clusters,
+    print_scores,
 )
-from tfcluster.cli.run_folder import RunFolder
-from tfcluster.cli.tables import print_cluster_numbers, print_clusters, print_scores
-from tfcluster.config import DECConfig, dec_config, override
+from tfcluster.config import DECConfig
 from tfcluster.data.loading import Dataset, load_data
 from tfcluster.dec.autoencoder import Pretrained, pretrained_weights
 from tfcluster.dec.estimator import DEC
 from tfcluster.dec.self_training import fit_kmeans
+from tfcluster.n_clusters import recommend_n_clusters
+from tfcluster.profile import ClusterProfile
 from tfcluster.runtime import provenance, set_threads
 from tfcluster.training.progress import TrainingProgress
 from tfcluster.validation import check_matrix, check_n_clusters
 
 
-@dataclasses.dataclass(frozen=True)
-class DECOptions(RunOptions):
-    """What a run of DEC was asked for.
-
-    Attributes:
-      pretrained: DEC-keras' `ae_weights.h5`, to start from.
-    """
-
-    pretrained: str | None = None
-
-    def config(self) -> DECConfig:
-        """The configuration, the data set's own form of the protocol where there is one."""
-        config: DECConfig = override(dec_config(self.preset, self.dataset), self.overrides)
-        return config
-
-
-def train_dec(
-    options: DECOptions,
-    out: Path,
-    *,
-    resume: bool,
-    checkpoint_seconds: float,
-    console: Console,
-) -> None:
+def train_dec(options: DECOptions, execution: DECExecution, *, console: Console) -> None:
     """Trains DEC, writes the run's folder and prints the comparison.
 
     Everything is checked before anything is written.
 
     Args:
-      options: What to train; must be the same again for `resume`.
-      out: The run's folder.
-      resume: Whether to go on with the run that is there.
-      checkpoint_seconds: Least time between two checkpoints.
-      console: Where progress and tables go.
+      options: What to train; must be the same again to resume.
+      execution: Where the results go, and how often progress is saved.
+      console: Where progress and tables are printed.
 
     Raises:
       InputError: If an option, the data or the folder does not fit.
       TrainingError: If the loss stops being finite.
     """
-    options = settled(options, out, resume)
+    out = execution.folder("dec", options)
+    options = with_threads(options, out, execution.resume)
     config = options.config()
     data = load_data(options.dataset)
-    numbers = numbers_of_clusters(options, data.y)
+    numbers = options.numbers_of_clusters(data.y)
     check_n_clusters(numbers[0])
     check_matrix(DEC(), data.X, min_rows=numbers[-1], reset=True)
     if options.pretrained is not None:
         pretrained_weights(options.pretrained, data.X.shape[1], config)
-    run = open_folder("dec", options, config, out, resume)
-    set_threads(options.threads)
-    task = _Task(options, config, data, checkpoint_seconds, console)
-    with told_how_to_resume(out, console):
+    run = open_run_folder("dec", options, config, out, execution.resume)
+    set_threads(options.n_threads)
+    task = _Task(options, config, data, execution.checkpoint_seconds, console)
+    with run.announced(console):
         if len(numbers) == 1:
             _train_one(task, numbers[0], run)
         else:
@@ -94,7 +67,7 @@ def train_dec(
 
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """A run that was checked and may begin."""
+    """A run whose options and data have been checked."""
 
     options: DECOptions
     config: DECConfig
@@ -108,36 +81,46 @@ class _Task:
 
 def _train_one(task: _Task, n_clusters: int, run: RunFolder) -> None:
     dec, scores = _fit(task, n_clusters, run, task.options.pretrained)
-    print_clusters(task.console, dec.soft_assign(task.data.X), task.data.y)
+    confidence = dec.soft_assign(task.data.X).max(axis=1)
+    print_clusters(task.console, dec.labels_, confidence, n_clusters, task.data.y)
+    print_profile(task.console, _profile(dec, task.data))
     print_scores(task.console, scores, _published(task, n_clusters))
 
 
+def _profile(dec: DEC, data: Dataset) -> ClusterProfile:
+    return ClusterProfile.from_samples(
+        data.X, dec.labels_, len(dec.cluster_centers_), data.feature_names, units=data.units
+    )
+
+
 def _published(task: _Task, n_clusters: int) -> Mapping[str, Mapping[str, float]]:
-    """The published lines, if this run is of their kind."""
+    """Returns the published scores if this run has their protocol."""
     data, options = task.data, task.options
     is_same = not options.overrides and data.y is not None and n_clusters == len(np.unique(data.y))
-    return published.dec_lines(options.preset, options.dataset) if is_same else {}
+    return published.find_dec_scores(options.preset, options.dataset) if is_same else {}
 
 
 def _train_range(task: _Task, numbers: range, run: RunFolder) -> None:
-    """One pretraining, then a run for each number of clusters, compared without labels."""
+    """Pretrains once, trains with each number of clusters, and compares them without labels."""
     pretrained = task.options.pretrained or _pretrain(task, numbers[0], run)
-    table = []
+    records = []
     for n_clusters in numbers:
         task.console.print(f"{n_clusters} clusters")
-        folder = subfolder(run, f"{n_clusters}_clusters", n_clusters=str(n_clusters))
+        folder = run.subfolder(f"{n_clusters}_clusters", n_clusters=str(n_clusters))
         _, scores = _fit(task, n_clusters, folder, pretrained)
-        table.append({"n_clusters": n_clusters, **scores["DEC"]})
-    run.write_json("result.json", {**asked(run), "table": table, **provenance()})
-    plots.cluster_numbers(run.path / "cluster_numbers.png", table)
-    print_cluster_numbers(task.console, table)
+        records.append({"n_clusters": n_clusters, **scores["DEC"]})
+    recommendation = recommend_n_clusters(records)
+    result = {"table": records, "recommendation": recommendation._asdict()}
+    run.write_json("result.json", {**run.question(), **result, **provenance()})
+    plots.draw_n_clusters(run.path / "n_clusters.png", records, recommendation.n_clusters)
+    print_n_clusters(task.console, records, recommendation)
 
 
 def _pretrain(task: _Task, n_clusters: int, run: RunFolder) -> list[np.ndarray]:
     with TrainingProgress(task.console) as progress:
         return task.estimator(n_clusters).pretrain(
             task.data.X,
-            monitor=logged(run, progress),
+            callbacks=(run.log, progress),
             checkpoint=run.path / "pretrain.npz",
             checkpoint_seconds=task.checkpoint_seconds,
         )
@@ -146,12 +129,12 @@ def _pretrain(task: _Task, n_clusters: int, run: RunFolder) -> list[np.ndarray]:
 def _fit(
     task: _Task, n_clusters: int, run: RunFolder, pretrained: Pretrained | None
 ) -> tuple[DEC, MethodScores]:
-    """Fits, scores, and fills a run's folder."""
+    """Fits and scores one model, and writes its folder."""
     dec = task.estimator(n_clusters)
     with TrainingProgress(task.console) as progress:
         dec.fit(
             task.data.X,
-            monitor=logged(run, progress),
+            callbacks=(run.log, progress),
             checkpoint=run.path / "checkpoint.npz",
             checkpoint_seconds=task.checkpoint_seconds,
             pretrained=pretrained,
@@ -163,7 +146,7 @@ def _fit(
 
 
 def _compare_methods(dec: DEC, task: _Task) -> MethodScores:
-    """k-means, AE + k-means and DEC, all scored in the input space."""
+    """Returns scores in the input space of k-means, AE + k-means and DEC."""
     data, restarts = task.data, task.config.kmeans_restarts
     start = time.perf_counter()
     kmeans = fit_kmeans(data.X, len(dec.cluster_centers_), restarts, task.options.seed)
@@ -192,11 +175,14 @@ def _write_results(dec: DEC, task: _Task, run: RunFolder, scores: MethodScores) 
     dec.save(run.path / "model.npz")
     run.write_labels(dec.labels_, q.max(axis=1))
     run.write_history(dec.history_)
+    profile = _profile(dec, task.data)
+    run.write_text("profile.csv", profile.to_csv())
+    plots.draw_profile(run.path / "profile.png", profile, task.data.picture)
     _draw(dec, task, run.path, q)
     result = {
-        **asked(run),
+        **run.question(),
         "n_clusters": len(dec.cluster_centers_),
-        "n_rows": len(q),
+        "n_samples": len(q),
         "steps": dec.n_iter_,
     }
     run.write_json("result.json", {**result, "scores": scores, **provenance()})
@@ -205,10 +191,12 @@ def _write_results(dec: DEC, task: _Task, run: RunFolder, scores: MethodScores) 
 def _draw(dec: DEC, task: _Task, folder: Path, q: np.ndarray) -> None:
     data = task.data
     embedding = dec.transform(data.X)
-    plots.embedding(
-        folder / "embedding.png", embedding, dec.labels_, centers=dec.cluster_centers_, y=data.y
+    plots.draw_embedding(
+        folder / "embedding.png", embedding, dec.labels_, centroids=dec.cluster_centers_, y=data.y
     )
-    plots.curves(folder / "curves.png", dec.history_, tol=task.config.tol)
-    plots.top_confidence(folder / "top_confidence.png", data.X, q, data.picture)
+    plots.draw_training_curves(folder / "curves.png", dec.history_, tol=task.config.tol)
+    plots.draw_top_confidence(
+        folder / "top_confidence.png", data.X, q, data.picture, data.feature_names
+    )
     if data.y is not None:
-        plots.confusion(folder / "confusion.png", data.y, dec.labels_)
+        plots.draw_confusion(folder / "confusion.png", data.y, dec.labels_)

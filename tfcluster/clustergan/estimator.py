@@ -13,28 +13,25 @@ from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
-from sklearn.cluster import KMeans
 from sklearn.utils.validation import check_is_fitted
 
-from tfcluster import metrics
 from tfcluster.clustergan.adversarial import sample_latent
-from tfcluster.clustergan.inference import recovered
-from tfcluster.clustergan.networks import Networks, build_networks, check_width
-from tfcluster.clustergan.trainer import GANTrainer, Probe
-from tfcluster.config import GANConfig, gan_config
-from tfcluster.dec.self_training import fit_kmeans
+from tfcluster.clustergan.codes import assign_codes, find_centroids
+from tfcluster.clustergan.fitted import GANFitted, count_features
+from tfcluster.clustergan.networks import Networks, build_networks, check_range, check_samples
+from tfcluster.clustergan.trainer import Evaluate, GANTrainer
+from tfcluster.config import Adam, GANConfig, apply_arguments, gan_config
 from tfcluster.errors import InputError, unknown_name
-from tfcluster.estimator import DeepClusterer, digest, numbered, unnumbered
-from tfcluster.files import Arrays
-from tfcluster.training.phases import Monitor, Record, run_phases
-from tfcluster.training.trainer_pool import Shelf
-from tfcluster.validation import check_matrix, check_seed
+from tfcluster.estimator import DeepClusterer, FitData, digest
+from tfcluster.scaling import Standardizer
+from tfcluster.training.phases import Callback, Record, run_phases
+from tfcluster.training.trainer_pool import TrainerPool
+from tfcluster.validation import check_callbacks, check_feature_names, check_seed, check_whole
 
 Decoder = Literal["kmeans", "argmax", "backpropagation"]
 DECODERS = ("kmeans", "argmax", "backpropagation")
 
-_TRAINERS = Shelf(GANTrainer)
-_IMAGE_WIDTH = 784
+_POOL = TrainerPool(GANTrainer)
 
 
 class ClusterGAN(DeepClusterer):
@@ -51,8 +48,27 @@ class ClusterGAN(DeepClusterer):
     Args:
       n_clusters: Number of clusters, at least 2.
       preset: The protocol: the name of a data set the authors used (see
-        `tfcluster.config.presets.GAN_PRESETS`); `"gene"`, for rows of any width and range; or a
-        `GANConfig`.
+        `tfcluster.config.presets.GAN_PRESETS`); `"gene"`, for samples of any width and range; or
+        a `GANConfig`. Arguments that are None are the preset's; `tfcluster.config.GANConfig`
+        describes each in full.
+      standardize: Whether features get mean 0 and standard deviation 1 over the samples of `fit`,
+        before anything else, and missing values (NaN) the mean. Only for `networks="gene"`.
+      networks: "image" (28 x 28), "gene" (any width, linear output) or "pendigits" (any width,
+        features in [0, 1]).
+      n_noise: Length of z_n.
+      beta_n: Weight of recovering z_n.
+      beta_c: Weight of recovering z_c.
+      noise_scale: Standard deviation of z_n.
+      critic_steps: Steps of the critic for each step of generator and encoder.
+      batch_size: Samples per step.
+      penalty: Weight of the gradient penalty.
+      epsilon_per_row: Whether each sample is interpolated by a number of its own.
+      weight_decay: Factor of half the squared kernels.
+      optimizer: `Adam`, one for the critic and one for generator and encoder together.
+      steps: Steps of generator and encoder.
+      shuffle: Whether batches walk through shuffled epochs instead of being drawn with
+        replacement.
+      precision: "float32", or "bfloat16" for all products.
       random_state: Seed. The same seed on the same machine with the same thread setting gives
         the same bits.
 
@@ -62,20 +78,55 @@ class ClusterGAN(DeepClusterer):
         they agree.
       history_: Records of training: `loss` of generator and encoder, `critic_loss`; see
         `tfcluster.training.loop.Record`.
-      config_: The configuration the preset named.
+      standardizer_: The `tfcluster.scaling.Standardizer` of the samples of `fit`; None without
+        `standardize`.
+      config_: The configuration: the preset's, with the arguments that were given.
     """
 
     kind = "ClusterGAN"
+    fitted_kind = GANFitted
+
+    network_weights_: list[list[np.ndarray]]
 
     def __init__(
         self,
         n_clusters: int = 10,
         *,
         preset: str | GANConfig = "gene",
+        standardize: bool = False,
+        networks: Literal["image", "gene", "pendigits"] | None = None,
+        n_noise: int | None = None,
+        beta_n: float | None = None,
+        beta_c: float | None = None,
+        noise_scale: float | None = None,
+        critic_steps: int | None = None,
+        batch_size: int | None = None,
+        penalty: float | None = None,
+        epsilon_per_row: bool | None = None,
+        weight_decay: float | None = None,
+        optimizer: Adam | None = None,
+        steps: int | None = None,
+        shuffle: bool | None = None,
+        precision: Literal["float32", "bfloat16"] | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.preset = preset
+        self.standardize = standardize
+        self.networks = networks
+        self.n_noise = n_noise
+        self.beta_n = beta_n
+        self.beta_c = beta_c
+        self.noise_scale = noise_scale
+        self.critic_steps = critic_steps
+        self.batch_size = batch_size
+        self.penalty = penalty
+        self.epsilon_per_row = epsilon_per_row
+        self.weight_decay = weight_decay
+        self.optimizer = optimizer
+        self.steps = steps
+        self.shuffle = shuffle
+        self.precision = precision
         self.random_state = random_state
 
     def fit(
@@ -83,24 +134,27 @@ class ClusterGAN(DeepClusterer):
         X: Any,
         y: Any = None,
         *,
-        monitor: Monitor | None = None,
+        callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_seconds: float = 180.0,
-        probe: Probe | None = None,
-        probe_every: int = 10_000,
+        evaluate: Evaluate | None = None,
+        evaluate_every: int = 10_000,
     ) -> ClusterGAN:
         """Learns clusters.
 
         Args:
-          X: `(rows, features)` finite numbers; in [0, 1] for networks with a sigmoid output.
+          X: `(n_samples, n_features)` finite numbers; with `standardize`, NaN where missing; in
+            [0, 1] for networks with a sigmoid output.
           y: Never used.
-          monitor: Called with every record of training; what it raises stops the run.
-          checkpoint: A file to keep progress in. If it is there, the run goes on from it and ends
-            with the weights of an uninterrupted one; `random_state` must be a whole number.
+          callbacks: Functions that are called with every record of training, in order; the first
+            that raises stops the run.
+          checkpoint: A file that keeps the progress. If it exists, the run resumes from it and
+            ends with the weights of an uninterrupted run; `random_state` must be a whole number.
           checkpoint_seconds: Least time between two checkpoints.
-          probe: Called every so many steps with a function from rows to codes; what it returns
-            joins the record, as the purity of other rows' clusters. It changes no weight.
-          probe_every: Steps between two probes; there is one at the end too.
+          evaluate: Called every `evaluate_every` steps, and at the end, with a function from
+            samples to codes, `transform` with the current weights. The numbers it returns join
+            the record, e.g. the purity of validation samples. It changes no weights.
+          evaluate_every: Steps between two evaluations, at least 1.
 
         Returns:
           The estimator.
@@ -110,23 +164,25 @@ class ClusterGAN(DeepClusterer):
           TrainingError: If a loss stops being finite.
         """
         del y
-        config = gan_config(self.preset)
-        X, seen = self._checked(X)
-        check_rows(X, config)
+        check_callbacks(callbacks)
+        check_whole("evaluate_every", evaluate_every, 1)
+        config = self._resolve_config()
+        data = self._check_fit(X)
+        check_samples(data.x, config)
         seed = check_seed(self.random_state)
-        with _TRAINERS.borrow(X.shape[1], int(self.n_clusters), config) as trainer:
+        with _POOL.borrow(data.x.shape[1], int(self.n_clusters), config) as trainer:
             trainer.reset(seed)
-            identity = {"random_state": seed, "data": digest(X)}
-            keeper = self._keeper(checkpoint, checkpoint_seconds, trainer, identity)
-            phases = trainer.phases(tf.constant(X), seed, probe, max(1, int(probe_every)))
-            history = run_phases(phases, monitor=monitor, checkpoint=keeper)
-            codes = trainer.inference.encode(X)
-            self._weights = [network.get_weights() for network in trainer.networks]
-        self._adopt_features(seen)
-        self.config_, self.history_ = config, history
-        self.cluster_centers_ = self._centers_of(codes)
-        self.labels_ = self._nearest_center(codes)
+            identity = {"random_state": seed, "data": digest(data.x)}
+            keeper = self._open_checkpoint(checkpoint, checkpoint_seconds, trainer, identity)
+            evaluate = _standardize(evaluate, data.standardizer)
+            phases = trainer.phases(tf.constant(data.x), seed, evaluate, int(evaluate_every))
+            history = run_phases(phases, callbacks=callbacks, checkpoint=keeper)
+            self._set_fitted(_find_clusters(trainer, data, history))
         return self
+
+    def _resolve_config(self) -> GANConfig:
+        config: GANConfig = apply_arguments(gan_config(self.preset), self.get_params(deep=False))
+        return config
 
     @property
     def n_iter_(self) -> int:
@@ -155,7 +211,7 @@ class ClusterGAN(DeepClusterer):
         codes = self.transform(X)
         if decoder == "argmax":
             return np.argmax(codes[:, self.config_.n_noise :], axis=1)
-        return self._nearest_center(codes)
+        return assign_codes(codes, self.cluster_centers_, self.config_)
 
     def transform(self, X: Any) -> np.ndarray:
         """The latent codes: `(rows, features)` to `(rows, n_noise + n_clusters)`.
@@ -167,10 +223,15 @@ class ClusterGAN(DeepClusterer):
             return trainer.inference.encode(X)
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """Rows encoded and generated again: `(rows, features)` to the same."""
-        codes = self.transform(X)
-        with self._fitted_trainer() as trainer:
-            return trainer.inference.generate(codes)
+        """Returns samples encoded and generated again, in the units of X.
+
+        Args:
+          X: `(n_samples, n_features)`.
+
+        Returns:
+          `(n_samples, n_features)` float32; float64 with `standardize`.
+        """
+        return self._generate(self.transform(X))
 
     def sample(self, n: int, cluster: int | None = None, *, seed: int = 0) -> np.ndarray:
         """Generates rows.
@@ -231,7 +292,7 @@ class ClusterGAN(DeepClusterer):
         check_is_fitted(self)
         k = len(self.cluster_centers_)
         networks = build_networks(self.n_features_in_, k, self.config_)
-        for network, weights in zip(networks, self._weights, strict=True):
+        for network, weights in zip(networks, self.network_weights_, strict=True):
             network.set_weights(weights)
         return networks
 
@@ -240,22 +301,21 @@ class ClusterGAN(DeepClusterer):
         return int(self.config_.n_noise + len(self.cluster_centers_))
 
     def _matrix(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        X = check_matrix(self, X)
+        X = self._check_new(X)
         check_range(X, self.config_)
         return X
 
     @contextlib.contextmanager
     def _fitted_trainer(self) -> Iterator[GANTrainer]:
         k = len(self.cluster_centers_)
-        with _TRAINERS.borrow(self.n_features_in_, k, self.config_) as trainer:
-            for network, weights in zip(trainer.networks, self._weights, strict=True):
+        with _POOL.borrow(self.n_features_in_, k, self.config_) as trainer:
+            for network, weights in zip(trainer.networks, self.network_weights_, strict=True):
                 network.set_weights(weights)
             yield trainer
 
     def _generate(self, z: np.ndarray) -> np.ndarray:
         with self._fitted_trainer() as trainer:
-            return trainer.inference.generate(z)
+            return self._restore_units(trainer.inference.generate(z))
 
     def _draw(self, n: int, seed: int) -> np.ndarray:
         check_is_fitted(self)
@@ -269,113 +329,73 @@ class ClusterGAN(DeepClusterer):
         if not isinstance(cluster, (int, np.integer)) or not 0 <= cluster < k:
             raise InputError(f"Clusters are numbered 0 to {k - 1}. Received: {cluster!r}.")
 
-    def _centers_of(self, codes: np.ndarray) -> np.ndarray:
-        """k-means centres, numbered as the largest entry of z_c where the two agree."""
-        k = int(self.n_clusters)
-        found = cluster_codes(codes, k, self.config_)
-        number = metrics.best_map(codes[:, self.config_.n_noise :].argmax(axis=1), found.labels_)
-        free = iter(sorted(set(range(k)) - set(number.values())))
-        order = [number[c] if c in number else next(free) for c in range(k)]
-        centers = np.empty_like(found.cluster_centers_)
-        centers[order] = found.cluster_centers_
-        return centers
-
-    def _nearest_center(self, codes: np.ndarray) -> np.ndarray:
-        part = recovered(codes, self.config_)
-        distances = [np.square(part - center).sum(axis=1) for center in self.cluster_centers_]
-        return np.argmin(distances, axis=0)
-
     @classmethod
     def from_weights(
         cls,
         weights: Sequence[Sequence[np.ndarray]],
-        centers: np.ndarray,
+        centroids: np.ndarray,
         config: GANConfig,
         *,
+        standardizer: Standardizer | None = None,
         random_state: int | None = None,
         history: Sequence[Record] = (),
+        labels: np.ndarray | None = None,
+        feature_names: Sequence[str] | None = None,
     ) -> ClusterGAN:
-        """The estimator of weights that were trained elsewhere, as over clients.
+        """Returns an estimator with weights that were trained elsewhere, e.g. by federation.
 
         Args:
-          weights: Of generator, critic and encoder, in the order data pass through them.
-          centers: `(n_clusters, code)`, as `cluster_centers_`.
+          weights: Those of generator, critic and encoder, in the order data pass through them.
+          centroids: `(n_clusters, n_units)`, as `cluster_centers_`.
           config: The protocol.
+          standardizer: What standardizes samples.
           random_state: Seed of the run.
           history: Records of training.
-
-        Returns:
-          The estimator, ready to predict; it has no `labels_`.
+          labels: `(n_samples,)`, becomes `labels_`, which is missing if left out.
+          feature_names: `(n_features,)`, becomes `feature_names_in_`, likewise.
 
         Raises:
-          InputError: If the weights are not those of the networks.
+          InputError: If the weights are not those of the networks, or names not as many as
+            features.
         """
         lists = [list(map(np.asarray, part)) for part in weights]
-        n_features = _n_features(lists[0], config)
+        n_features = count_features(lists[0], config)
         expected = [
             [tuple(variable.shape) for variable in network.weights]
-            for network in build_networks(n_features, len(centers), config)
+            for network in build_networks(n_features, len(centroids), config)
         ]
         received = [[weight.shape for weight in part] for part in lists]
         if received != expected:
             raise InputError(f"Weights must have the shapes {expected}. Received: {received}.")
-        made = cls(len(centers), preset=config, random_state=random_state)
-        made.config_, made.history_ = config, list(history)
-        made._weights, made.n_features_in_ = lists, n_features
-        made.cluster_centers_ = np.asarray(centers)
-        return made
-
-    def _saved_arrays(self) -> Arrays:
-        arrays = {"cluster_centers_": self.cluster_centers_}
-        if hasattr(self, "labels_"):
-            arrays["labels_"] = self.labels_
-        for name, weights in zip(Networks._fields, self._weights, strict=True):
-            arrays |= numbered(name, weights)
-        return arrays
-
-    def _restore(self, arrays: Arrays, meta: Any) -> None:
-        del meta
-        self.cluster_centers_ = arrays["cluster_centers_"]
-        if "labels_" in arrays:
-            self.labels_ = arrays["labels_"]
-        self._weights = [unnumbered(name, arrays) for name in Networks._fields]
-        self.n_features_in_ = _n_features(self._weights[0], self.config_)
-
-
-def cluster_codes(codes: np.ndarray, n_clusters: int, config: GANConfig) -> KMeans:
-    """k-means as the original's evaluation runs it: ten starts, seed 0.
-
-    Args:
-      codes: `(rows, n_noise + clusters)`, as `transform` gives them.
-      n_clusters: Number of centres.
-      config: Without `beta_n` only the softmax of z_c is looked at.
-    """
-    return fit_kmeans(recovered(codes, config), n_clusters, restarts=10, seed=0)
-
-
-def _n_features(generator: list[np.ndarray], config: GANConfig) -> int:
-    """Width of a row: the generator's last bias, but images are made by convolutions."""
-    return _IMAGE_WIDTH if config.networks == "image" else int(generator[-1].shape[0])
-
-
-def check_rows(X: np.ndarray, config: GANConfig) -> None:
-    """Raises `InputError` unless ClusterGAN can be trained on `X`, `(rows, features)`."""
-    if len(X) < config.batch_size:
-        raise InputError(
-            f"n_samples={len(X)} should be >= batch_size={config.batch_size}. Give more rows or "
-            "set a smaller batch_size."
+        fitted = GANFitted(
+            config_=config,
+            history_=list(history),
+            cluster_centers_=np.asarray(centroids),
+            n_features_in_=n_features,
+            standardizer_=standardizer,
+            feature_names_in_=check_feature_names(feature_names, n_features),
+            labels_=labels,
+            network_weights_=lists,
         )
-    check_width(X.shape[1], config)
-    check_range(X, config)
+        return cls._made(fitted, random_state)
 
 
-def check_range(X: np.ndarray, config: GANConfig) -> None:
-    """Raises `InputError` unless a generator of this kind can make rows like `X`."""
-    if config.networks == "gene":
-        return
-    low, high = X.min(), X.max()
-    if low < 0 or high > 1:
-        raise InputError(
-            f'The generator of networks="{config.networks}" ends in a sigmoid, so features must '
-            f'be in [0, 1]. Received: {low:g} to {high:g}. Scale them, or use the preset "gene".'
-        )
+def _find_clusters(trainer: GANTrainer, data: FitData, history: list[Record]) -> GANFitted:
+    """Returns what a fit found, after training."""
+    config, codes = trainer.config, trainer.inference.encode(data.x)
+    centroids = find_centroids(codes, trainer.n_clusters, config)
+    return GANFitted(
+        **data.fitted(),
+        config_=config,
+        history_=history,
+        cluster_centers_=centroids,
+        labels_=assign_codes(codes, centroids, config),
+        network_weights_=[network.get_weights() for network in trainer.networks],
+    )
+
+
+def _standardize(evaluate: Evaluate | None, standardizer: Standardizer | None) -> Evaluate | None:
+    """Returns an evaluation that encodes samples in their own units."""
+    if evaluate is None or standardizer is None:
+        return evaluate
+    return lambda encode: evaluate(lambda x: encode(standardizer(x)))

@@ -11,12 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfcluster.config import GANConfig
 from tfcluster.errors import InputError
 from tfcluster.layers import BatchStatisticsNormalization
 from tfcluster.training.loop import derived_seed
+
+IMAGE_WIDTH = 784
+"""Features of a sample for `networks="image"`: 28 x 28 pixels."""
 
 Layers = Iterable[tf.keras.layers.Layer]
 
@@ -59,11 +63,35 @@ def build_networks(n_features: int, n_clusters: int, config: GANConfig, seed: in
 
 
 def check_width(n_features: int, config: GANConfig) -> None:
-    """Raises `InputError` if the networks are not for rows of this width."""
-    if config.networks == "image" and n_features != 784:
+    """Raises `InputError` unless the networks take samples with so many features."""
+    if config.networks == "image" and n_features != IMAGE_WIDTH:
         raise InputError(
-            f"The image networks are for 28 x 28 images, 784 features. Received: {n_features}. "
-            'Use networks="gene" or networks="pendigits" for other rows.'
+            f"The image networks take 28 x 28 images, 784 features. Received: {n_features}. "
+            'Use networks="gene" or networks="pendigits" for other samples.'
+        )
+
+
+def check_samples(X: np.ndarray, config: GANConfig) -> None:
+    """Raises `InputError` unless ClusterGAN can train on `X`, `(n_samples, n_features)`."""
+    if len(X) < config.batch_size:
+        raise InputError(
+            f"n_samples={len(X)} should be >= batch_size={config.batch_size}. Give more samples or "
+            "set a smaller batch_size."
+        )
+    check_width(X.shape[1], config)
+    check_range(X, config)
+
+
+def check_range(X: np.ndarray, config: GANConfig) -> None:
+    """Raises `InputError` unless the generator can make samples in the range of `X`."""
+    if config.networks == "gene":
+        return
+    low, high = X.min(), X.max()
+    if low < 0 or high > 1:
+        raise InputError(
+            f'The generator of networks="{config.networks}" ends in a sigmoid, so features must '
+            f"be in [0, 1]. Received: {low:g} to {high:g}. Scale them, without `standardize`, or "
+            'use the preset "gene".'
         )
 
 

@@ -7,6 +7,7 @@ iteration's number, so that a run can be entered anywhere.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -21,14 +22,14 @@ from tfcluster.training.loop import STEPS_PER_CALL
 from tfcluster.training.optimizers import Optimizer, build_optimizer
 from tfcluster.training.phases import Phase, Record
 
-Probe = Callable[[Callable[[np.ndarray], np.ndarray]], Mapping[str, float]]
-"""Given `Inference.encode` with the weights as they are by then, returns numbers for the record."""
+Evaluate = Callable[[Callable[[np.ndarray], np.ndarray]], Mapping[str, float]]
+"""Takes `Inference.encode`, with the current weights, and returns numbers for the record."""
 
 MakeOptimizer = Callable[[Adam, Sequence[tf.Variable]], Optimizer]
 """As `optimizers.build_optimizer`."""
 
 Step = Callable[..., tf.Tensor]
-"""Takes a step, or several, and returns the loss."""
+"""Takes a step, or several, and returns the loss before the last of them."""
 
 _IMAGE_STEPS_PER_CALL = 10
 
@@ -93,19 +94,24 @@ class GANTrainer:
             config.optimizer, [*generator.trainable_variables, *encoder.trainable_variables]
         )
         self.inference = Inference(self.networks, n_clusters, config)
-        self._loop = tf.function(self.iterate)
-        self._in_loop: tuple[Step, Step] = (self._critic_steps, self._generator_step)
+        self._iterate = tf.function(self.iterate)
+        compiled = [tf.function(f) for f in (self._generate_fakes, self._critic_step)]
+        self._eager_steps: tuple[Step, Step] = (
+            functools.partial(self._critic_steps, *compiled),
+            tf.function(self._generator_step),
+        )
+        self._graph_steps: tuple[Step, Step] = (
+            functools.partial(self._critic_steps, self._generate_fakes, self._critic_step),
+            self._generator_step,
+        )
         if config.networks == "image":
             # Functions of their own: spread out in a loop's body, sums of the convolutions'
             # gradients meet a fault of TensorFlow 2.14 (AlreadyExistsError of a `tmp_var`).
-            apart = {"_noinline": True}
-            self._in_loop = (
-                tf.function(self._critic_steps, experimental_attributes=apart),
-                tf.function(self._generator_step, experimental_attributes=apart),
+            critic, others = (
+                tf.function(step, experimental_attributes={"_noinline": True})
+                for step in self._graph_steps
             )
-        self._fakes = tf.function(self._fake_rows)
-        self._critic = tf.function(self._critic_step)
-        self._generator = tf.function(self._generator_step)
+            self._graph_steps = critic, others
 
     def reset(self, seed: int) -> None:
         """Sets the weights fresh networks with this seed would start from."""
@@ -128,27 +134,27 @@ class GANTrainer:
             network.set_weights([state[f"{network.name}/{i}"] for i in range(len(network.weights))])
 
     def phases(
-        self, x: tf.Tensor, seed: int, probe: Probe | None = None, probe_every: int = 1
+        self, x: tf.Tensor, seed: int, evaluate: Evaluate | None = None, evaluate_every: int = 1
     ) -> list[Phase]:
-        """The one phase of training.
+        """Returns the one phase of training.
 
         Args:
-          x: `(rows, n_features)`.
-          seed: Of everything drawn.
-          probe: Looks at the encoder now and then.
-          probe_every: Steps between two looks.
+          x: `(n_samples, n_features)`.
+          seed: Seed of everything that is drawn.
+          evaluate: Called every `evaluate_every` steps and at the end.
+          evaluate_every: Steps between two evaluations.
         """
         is_image = self.config.networks == "image"
         chunk = _IMAGE_STEPS_PER_CALL if is_image else STEPS_PER_CALL
-        # Convolutions in a loop inside the graph take longer than one call a step.
-        iterate = self._one_by_one if is_image else self._loop
+        # Convolutions in a loop inside the graph take longer than one call per step.
+        iterate = self.iterate if is_image else self._iterate
 
         def run(start: int) -> Iterator[Record]:
             step = start
             while step < self.config.steps:
                 last = min(step + chunk, self.config.steps)
-                if probe:
-                    last = min(last, step + probe_every - step % probe_every)
+                if evaluate:
+                    last = min(last, step + evaluate_every - step % evaluate_every)
                 numbers = tf.range(step, last, dtype=tf.int64)
                 critic_losses, losses = iterate(x, tf.constant(seed), numbers)
                 step = last
@@ -158,8 +164,8 @@ class GANTrainer:
                     "loss": float(np.mean(losses)),
                     "critic_loss": float(np.mean(critic_losses)),
                 }
-                if probe and (step % probe_every == 0 or step == self.config.steps):
-                    record |= probe(self.inference.encode)
+                if evaluate and (step % evaluate_every == 0 or step == self.config.steps):
+                    record |= evaluate(self.inference.encode)
                 yield record
 
         optimizers = [self.critic_optimizer, self.other_optimizer]
@@ -168,64 +174,50 @@ class GANTrainer:
     def iterate(
         self, x: tf.Tensor, seed: tf.Tensor, numbers: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Takes iterations, inside a graph.
+        """Takes iterations: in a graph one loop, otherwise one call per step.
 
         Args:
-          x: `(rows, n_features)`.
+          x: `(n_samples, n_features)`.
           seed: Scalar int32.
-          numbers: `(iterations,)` int64, of each iteration; what it draws depends on them.
+          numbers: `(n_iterations,)` int64, the iterations' numbers; what an iteration draws
+            depends on its number.
 
         Returns:
-          The loss of the critic's last step in each iteration, and of generator and encoder.
+          Losses of the critic's last step, and of generator and encoder: `(n_iterations,)` each.
         """
-        critic_steps, others_step = self._in_loop
-        count = tf.shape(numbers)[0]
-        critic_losses = tf.TensorArray(tf.float32, size=count)
-        losses = tf.TensorArray(tf.float32, size=count)
-        for k in tf.range(count):
-            critic_losses = critic_losses.write(k, critic_steps(x, seed, numbers[k]))
-            losses = losses.write(k, others_step(seed, numbers[k]))
-        return critic_losses.stack(), losses.stack()
+        critic, others = self._steps
+        losses, other_losses = _loop(
+            [lambda number: critic(x, seed, number), lambda number: others(seed, number)], numbers
+        )
+        return losses, other_losses
 
     def train_critic(self, x: tf.Tensor, seed: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-        """The critic's part of `iterate`; generator and encoder stay as they are."""
-        critic_steps, _ = self._in_loop
-        count = tf.shape(numbers)[0]
-        losses = tf.TensorArray(tf.float32, size=count)
-        for k in tf.range(count):
-            losses = losses.write(k, critic_steps(x, seed, numbers[k]))
-        return losses.stack()
+        """Takes the critic's part of `iterate`; generator and encoder stay as they are."""
+        critic, _ = self._steps
+        (losses,) = _loop([lambda number: critic(x, seed, number)], numbers)
+        return losses
 
     def train_generator(self, seed: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-        """The part of `iterate` that generator and encoder take; the critic stays as it is."""
-        _, others_step = self._in_loop
-        count = tf.shape(numbers)[0]
-        losses = tf.TensorArray(tf.float32, size=count)
-        for k in tf.range(count):
-            losses = losses.write(k, others_step(seed, numbers[k]))
-        return losses.stack()
+        """Takes the part of generator and encoder in `iterate`; the critic stays as it is."""
+        _, others = self._steps
+        (losses,) = _loop([lambda number: others(seed, number)], numbers)
+        return losses
 
-    def _critic_steps(self, x: tf.Tensor, seed: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        """The critic's steps of an iteration; the loss before the last of them."""
-        fakes = self._fake_rows(seed, number)
+    @property
+    def _steps(self) -> tuple[Step, Step]:
+        """The steps of an iteration: the critic's, and that of generator and encoder."""
+        return self._eager_steps if tf.executing_eagerly() else self._graph_steps
+
+    def _critic_steps(
+        self, generate_fakes: Step, step: Step, x: tf.Tensor, seed: tf.Tensor, number: tf.Tensor
+    ) -> tf.Tensor:
+        fakes = generate_fakes(seed, number)
         for i in range(self.config.critic_steps):
-            loss = self._critic_step(x, fakes, seed, number, tf.constant(i))
+            loss = step(x, fakes, seed, number, tf.constant(i))
         return loss
 
-    def _one_by_one(
-        self, x: tf.Tensor, seed: tf.Tensor, numbers: tf.Tensor
-    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        critic_losses, losses = [], []
-        for number in numbers:
-            fakes = self._fakes(seed, number)
-            for i in range(self.config.critic_steps):
-                critic_loss = self._critic(x, fakes, seed, number, tf.constant(i))
-            critic_losses.append(critic_loss)
-            losses.append(self._generator(seed, number))
-        return critic_losses, losses
-
-    def _fake_rows(self, seed: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        """Generated rows for all critic steps: the generator stays what it is until its own."""
+    def _generate_fakes(self, seed: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        """Generates samples for all critic steps at once: the generator does not change."""
         config = self.config
         latent = [
             sample_latent(
@@ -260,6 +252,25 @@ class GANTrainer:
         config = self.config
         z = sample_latent(config.batch_size, self.n_clusters, config, _seed_of(seed, number, 2))
         return generator_step(self.networks, self.other_optimizer, z, config)
+
+
+def _loop(steps: Sequence[Step], numbers: tf.Tensor) -> list[tf.Tensor]:
+    """Takes the steps in turn, once for each number; in a graph or eagerly.
+
+    Args:
+      steps: Functions of an iteration's number that return a loss.
+      numbers: `(n_iterations,)` int64.
+
+    Returns:
+      `(n_iterations,)` losses of each step.
+    """
+    count = tf.shape(numbers)[0]
+    losses = [tf.TensorArray(tf.float32, size=count) for _ in steps]
+    for k in tf.range(count):
+        losses = [
+            array.write(k, step(numbers[k])) for array, step in zip(losses, steps, strict=True)
+        ]
+    return [array.stack() for array in losses]
 
 
 def _seed_of(seed: tf.Tensor, number: tf.Tensor, stream: int) -> tf.Tensor:

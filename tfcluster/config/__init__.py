@@ -4,7 +4,7 @@ from tfcluster.config.checks import check_types
 from tfcluster.config.clustergan import GANConfig
 from tfcluster.config.dec import DECConfig, EndToEnd, LayerWise
 from tfcluster.config.optimizers import SGD, Adam
-from tfcluster.config.overrides import override
+from tfcluster.config.overrides import apply_arguments, override, to_python
 from tfcluster.config.presets import DEC_PRESETS, GAN_PRESETS, dec_config, gan_config
 from tfcluster.config.serialization import from_dict, register, to_dict
 
@@ -17,6 +17,7 @@ __all__ = [
     "EndToEnd",
     "GANConfig",
     "LayerWise",
+    "apply_arguments",
     "check_types",
     "dec_config",
     "from_dict",
@@ -24,4 +25,5 @@ __all__ = [
     "override",
     "register",
     "to_dict",
+    "to_python",
 ]

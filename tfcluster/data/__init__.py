@@ -1,6 +1,6 @@
 """Data sets by name, and users' files."""
 
-from tfcluster.data.files import Dataset, Picture
+from tfcluster.data.dataset import Dataset, Picture
 from tfcluster.data.loading import DATASETS, DatasetInfo, load_data, load_groups, make_synthetic
 
 __all__ = [

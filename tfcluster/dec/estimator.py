@@ -7,75 +7,132 @@ Xie, Girshick, Farhadi: Unsupervised Deep Embedding for Clustering Analysis, ICM
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
-import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from tfcluster.config import DECConfig, dec_config
-from tfcluster.dec import keras_weights
-from tfcluster.dec.autoencoder import Pretrained, autoencoder_shapes, build_autoencoder
+from tfcluster.config import SGD, Adam, DECConfig, EndToEnd, LayerWise, apply_arguments, dec_config
+from tfcluster.dec.autoencoder import Pretrained, build_autoencoder
+from tfcluster.dec.fit import DECFitted, DECRun
 from tfcluster.dec.self_training import DECTrainer
 from tfcluster.errors import InputError
-from tfcluster.estimator import (
-    DeepClusterer,
-    EmptyClusterWarning,
-    digest,
-    numbered,
-    unnumbered,
-)
-from tfcluster.files import Arrays
+from tfcluster.estimator import DeepClusterer, warn_empty_clusters
 from tfcluster.layers import ClusteringLayer
-from tfcluster.training.phases import Monitor, Record, run_phases
-from tfcluster.training.trainer_pool import Shelf
-from tfcluster.validation import check_matrix, check_seed
+from tfcluster.scaling import Standardizer
+from tfcluster.training.phases import Callback, Record, run_phases
+from tfcluster.training.trainer_pool import TrainerPool
+from tfcluster.validation import check_callbacks, check_feature_names, check_seed
 
-_TRAINERS = Shelf(DECTrainer)
+_POOL = TrainerPool(DECTrainer)
 
 
 class DEC(DeepClusterer):
     """Deep Embedded Clustering, as a scikit-learn estimator.
 
-    Pretrains an autoencoder, starts centres by k-means on its embedding, and trains encoder and
-    centres together towards a sharpened copy of their own assignments.
+    Pretrains an autoencoder, finds initial centroids by k-means on its embedding, and trains
+    encoder and centroids together towards a sharpened copy of their own assignments.
 
     Args:
       n_clusters: Number of clusters, at least 2.
-      preset: The protocol: `"keras"` (DEC-keras), `"paper"`, one of them for a data set as
-        `"keras:mnist"` (see `tfcluster.config.presets.DEC_PRESETS`), or a `DECConfig`.
+      preset: The protocol: `"keras"` (DEC-keras), `"paper"`, one of them for a data set, e.g.
+        `"keras:mnist"` (see `tfcluster.config.presets.DEC_PRESETS`), or a `DECConfig`. Arguments
+        that are None are the preset's; `tfcluster.config.DECConfig` describes each in full.
+      standardize: Whether features get mean 0 and standard deviation 1 over the samples of `fit`,
+        before anything else, and missing values (NaN) the mean.
+      dims: Units of the encoder's layers; the last is the embedding.
+      initializer: Initial weights: "glorot_uniform", "fan_in_uniform" or "normal".
+      scaling: Factor of all features, or "rms" for the one that makes the mean of x^2 one.
+      pretraining: `EndToEnd` or `LayerWise`.
+      reconstruction_weight: Factor of the mean squared error of pretraining.
+      alpha: Degrees of freedom of Student's t.
+      kmeans_restarts: Restarts of the k-means that finds the initial centroids.
+      batch_size: Samples per step.
+      remainder: The last batch of a pass: "short", or "wrap" to go on with the first samples.
+      optimizer: Optimizer of the clustering phase, `SGD` or `Adam`.
+      reset_optimizer: Whether it starts afresh at every update of the target.
+      update_interval: Steps between two updates of the target; 0 for one pass.
+      target: "global", or "batch" to compute the target within each batch.
+      tol: Share of labels that must change between two updates for training to go on.
+      max_steps: Largest number of steps of the clustering phase.
+      precision: "float32", or "bfloat16" for the products of all layers but the embedding's.
+      pretrain_epochs: Passes over the data in end-to-end pretraining (`pretraining.epochs`).
       random_state: Seed. The same seed on the same machine with the same thread setting gives
         the same bits.
 
     Attributes:
-      labels_: `(rows,)` labels of the rows of `fit`, equal to `predict` on them.
-      initial_labels_: `(rows,)` labels before the clustering phase: k-means on the embedding of
-        the pretrained autoencoder, the baseline "AE + k-means" of the papers.
-      cluster_centers_: `(n_clusters, dims[-1])` centres in the embedding.
-      history_: Records of training; see `tfcluster.training.loop.Record`.
-      scale_: What features are multiplied by.
-      config_: The configuration the preset named.
+      labels_: `(n_samples,)` labels of the samples of `fit`, equal to `predict` on them.
+      initial_labels_: `(n_samples,)` labels before the clustering phase: k-means on the embedding
+        of the pretrained autoencoder, the baseline "AE + k-means" of the papers.
+      cluster_centers_: `(n_clusters, dims[-1])` centroids in the embedding.
+      encoder_weights_: Kernels and biases in the order data pass through them.
+      decoder_weights_: The same; empty after `load_weights_h5` of a file without a decoder.
+      history_: Records of training; see `tfcluster.training.phases.Record`.
+      standardizer_: The `tfcluster.scaling.Standardizer` of the samples of `fit`; None without
+        `standardize`.
+      scale_: Factor of all features, after standardization.
+      config_: The configuration: the preset's, with the arguments that were given.
 
     Departure from the original: labels are those of the final weights, not of the last update of
     the target.
     """
 
     kind = "DEC"
+    fitted_kind = DECFitted
+
+    encoder_weights_: list[np.ndarray]
+    decoder_weights_: list[np.ndarray]
+    scale_: float
+    initial_labels_: np.ndarray
 
     def __init__(
         self,
         n_clusters: int = 10,
         *,
         preset: str | DECConfig = "keras",
+        standardize: bool = False,
+        dims: Sequence[int] | None = None,
+        initializer: Literal["glorot_uniform", "fan_in_uniform", "normal"] | None = None,
+        scaling: float | Literal["rms"] | None = None,
+        pretraining: EndToEnd | LayerWise | None = None,
+        reconstruction_weight: float | None = None,
+        alpha: float | None = None,
+        kmeans_restarts: int | None = None,
+        batch_size: int | None = None,
+        remainder: Literal["short", "wrap"] | None = None,
+        optimizer: SGD | Adam | None = None,
+        reset_optimizer: bool | None = None,
+        update_interval: int | None = None,
+        target: Literal["global", "batch"] | None = None,
+        tol: float | None = None,
+        max_steps: int | None = None,
+        precision: Literal["float32", "bfloat16"] | None = None,
+        pretrain_epochs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.preset = preset
+        self.standardize = standardize
+        self.dims = dims
+        self.initializer = initializer
+        self.scaling = scaling
+        self.pretraining = pretraining
+        self.reconstruction_weight = reconstruction_weight
+        self.alpha = alpha
+        self.kmeans_restarts = kmeans_restarts
+        self.batch_size = batch_size
+        self.remainder = remainder
+        self.optimizer = optimizer
+        self.reset_optimizer = reset_optimizer
+        self.update_interval = update_interval
+        self.target = target
+        self.tol = tol
+        self.max_steps = max_steps
+        self.precision = precision
+        self.pretrain_epochs = pretrain_epochs
         self.random_state = random_state
 
     def fit(
@@ -83,7 +140,7 @@ class DEC(DeepClusterer):
         X: Any,
         y: Any = None,
         *,
-        monitor: Monitor | None = None,
+        callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_seconds: float = 60.0,
         pretrained: Pretrained | None = None,
@@ -91,14 +148,15 @@ class DEC(DeepClusterer):
         """Learns clusters.
 
         Args:
-          X: `(rows, features)` finite numbers.
+          X: `(n_samples, n_features)` finite numbers; with `standardize`, NaN where missing.
           y: Never used.
-          monitor: Called with every record of training; what it raises stops the run.
-          checkpoint: A file to keep progress in. If it is there, the run goes on from it and ends
-            with the weights of an uninterrupted one; `random_state` must be a whole number.
+          callbacks: Functions that are called with every record of training, in order; the first
+            that raises stops the run.
+          checkpoint: A file that keeps the progress. If it exists, the run resumes from it and
+            ends with the weights of an uninterrupted run; `random_state` must be a whole number.
           checkpoint_seconds: Least time between two checkpoints.
-          pretrained: What `pretrain` returned, or an HDF5 file with the autoencoder of DEC-keras
-            (`ae_weights.h5`), to start from instead of pretraining.
+          pretrained: An autoencoder to start from instead of pretraining: the result of
+            `pretrain`, or an HDF5 file of DEC-keras (`ae_weights.h5`).
 
         Returns:
           The estimator.
@@ -108,36 +166,34 @@ class DEC(DeepClusterer):
           TrainingError: If the loss stops being finite.
         """
         del y
-        with self._prepared(X) as run:
-            if pretrained is None:
-                phases = run.trainer.pretraining_phases(run.x, run.seed)
-            else:
-                run.trainer.pretraining.set_pretrained(pretrained)
-                phases = []
-            phases = [*phases, *run.trainer.clustering_phases(run.x, run.seed)]
-            keeper = self._keeper(checkpoint, checkpoint_seconds, run.trainer, run.identity)
-            history = run_phases(phases, monitor=monitor, checkpoint=keeper)
-            self._adopt(run, history)
-        self._warn_empty_clusters()
+        check_callbacks(callbacks)
+        with self._begin_run(X) as run:
+            phases = run.phases(pretrained)
+            keeper = self._open_checkpoint(
+                checkpoint, checkpoint_seconds, run.trainer, run.identity
+            )
+            history = run_phases(phases, callbacks=callbacks, checkpoint=keeper)
+            self._set_fitted(run.fitted(history))
+        warn_empty_clusters(self.labels_, int(self.n_clusters))
         return self
 
     def pretrain(
         self,
         X: Any,
         *,
-        monitor: Monitor | None = None,
+        callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_seconds: float = 60.0,
     ) -> list[np.ndarray]:
-        """Pretrains the autoencoder alone, for `fit(X, pretrained=...)` to start from.
+        """Pretrains the autoencoder only, for `fit(X, pretrained=...)` to start from.
 
-        `fit(X, pretrained=pretrain(X))` ends with the weights of `fit(X)`; several numbers of
-        clusters can share one pretraining.
+        `fit(X, pretrained=pretrain(X))` ends with the weights of `fit(X)`. Fits with several
+        numbers of clusters can share one pretraining.
 
         Args:
           X: As for `fit`.
-          monitor: As for `fit`.
-          checkpoint: As for `fit`; a file of its own.
+          callbacks: As for `fit`.
+          checkpoint: As for `fit`; not the file of a `fit`.
           checkpoint_seconds: As for `fit`.
 
         Returns:
@@ -147,12 +203,27 @@ class DEC(DeepClusterer):
           InputError: If X, a parameter or a file does not fit.
           TrainingError: If the loss stops being finite.
         """
-        with self._prepared(X) as run:
-            phases = run.trainer.pretraining_phases(run.x, run.seed)
-            keeper = self._keeper(checkpoint, checkpoint_seconds, run.trainer, run.identity)
-            run_phases(phases, monitor=monitor, checkpoint=keeper)
+        check_callbacks(callbacks)
+        with self._begin_run(X) as run:
+            keeper = self._open_checkpoint(
+                checkpoint, checkpoint_seconds, run.trainer, run.identity
+            )
+            run_phases(run.pretraining_phases(), callbacks=callbacks, checkpoint=keeper)
             weights: list[np.ndarray] = run.trainer.pretraining.autoencoder.get_weights()
         return weights
+
+    @contextlib.contextmanager
+    def _begin_run(self, X: Any) -> Iterator[DECRun]:
+        """Checks everything and borrows a trainer for a run."""
+        config = self._resolve_config()
+        data = self._check_fit(X)
+        seed = check_seed(self.random_state)
+        with _POOL.borrow(data.x.shape[1], int(self.n_clusters), config) as trainer:
+            yield DECRun.begin(trainer, data, seed)
+
+    def _resolve_config(self) -> DECConfig:
+        config: DECConfig = apply_arguments(dec_config(self.preset), self.get_params(deep=False))
+        return config
 
     @property
     def n_iter_(self) -> int:
@@ -161,80 +232,100 @@ class DEC(DeepClusterer):
         return max((r["step"] for r in self.history_ if r["phase"] == "cluster"), default=0)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Labels of rows, new ones too: `(rows, features)` to `(rows,)`."""
+        """Returns labels of samples, new ones too.
+
+        Args:
+          X: `(n_samples, n_features)`.
+
+        Returns:
+          `(n_samples,)` clusters, the largest entry of `soft_assign`.
+        """
         return np.argmax(self.soft_assign(X), axis=1)
 
     def soft_assign(self, X: Any) -> np.ndarray:
-        """Soft assignments q, eq. 1: `(rows, features)` to `(rows, n_clusters)`."""
+        """Returns soft assignments q, eq. 1 of the paper.
+
+        Args:
+          X: `(n_samples, n_features)`.
+
+        Returns:
+          `(n_samples, n_clusters)` float32; each row sums to one.
+        """
         return self._apply("soft_assign", X)
 
     def transform(self, X: Any) -> np.ndarray:
-        """The embedding: `(rows, features)` to `(rows, dims[-1])`."""
+        """Returns embeddings of samples.
+
+        Args:
+          X: `(n_samples, n_features)`.
+
+        Returns:
+          `(n_samples, dims[-1])` float32.
+        """
         return self._apply("embed", X)
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """Rows through the autoencoder, in the units of X: `(rows, features)` to the same.
+        """Returns the autoencoder's reconstruction of samples, in the units of X.
+
+        Args:
+          X: `(n_samples, n_features)`.
+
+        Returns:
+          `(n_samples, n_features)` float32; float64 with `standardize`.
 
         Raises:
           InputError: If the weights came from a file without a decoder.
         """
         if not self.has_decoder_:
             raise InputError("These weights came from a file without `decoder_i` layers.")
-        return self._apply("reconstruct", X) / np.float32(self.scale_)
+        return self._restore_units(self._apply("reconstruct", X) / np.float32(self.scale_))
+
+    def _apply(self, function: str, X: Any) -> np.ndarray:
+        x = self._check_new(X)
+        with _POOL.borrow(x.shape[1], len(self.cluster_centers_), self.config_) as trainer:
+            trainer.encoder.set_weights(self.encoder_weights_)
+            trainer.pretraining.set_decoder_weights(self.decoder_weights_)
+            trainer.clustering.clusters.assign(self.cluster_centers_)
+            scaled = tf.constant(x * np.float32(self.scale_))
+            result: np.ndarray = getattr(trainer, function)(scaled).numpy()
+        return result
 
     @property
     def has_decoder_(self) -> bool:
         """Whether `reconstruct` works: not after `load_weights_h5` of a file without a decoder."""
         check_is_fitted(self)
-        return len(self._decoder_weights) > 0
+        return len(self.decoder_weights_) > 0
 
     @property
     def encoder_(self) -> tf.keras.Model:
-        """Scaled features to embedding, as a Keras model with a copy of the weights."""
+        """Standardized and scaled features to embedding: a Keras model, weights copied."""
         check_is_fitted(self)
         _, encoder = build_autoencoder(self.n_features_in_, self.config_)
-        encoder.set_weights(self._encoder_weights)
+        encoder.set_weights(self.encoder_weights_)
         return encoder
 
     @property
     def autoencoder_(self) -> tf.keras.Model:
-        """Scaled features to their reconstruction, as a Keras model with a copy of the weights."""
+        """Standardized and scaled features to the same: a Keras model, weights copied."""
         check_is_fitted(self)
         autoencoder, _ = build_autoencoder(self.n_features_in_, self.config_)
-        autoencoder.set_weights([*self._encoder_weights, *self._decoder_weights])
+        autoencoder.set_weights([*self.encoder_weights_, *self.decoder_weights_])
         return autoencoder
 
     @property
     def model_(self) -> tf.keras.Model:
-        """Scaled features to soft assignments, as a Keras model with a copy of the weights."""
+        """Standardized and scaled features to soft assignments: a Keras model, weights copied."""
         encoder = self.encoder_
         layer = ClusteringLayer(len(self.cluster_centers_), self.config_.alpha, name="clustering")
         model = tf.keras.Model(encoder.input, layer(encoder.output), name="dec")
         layer.clusters.assign(self.cluster_centers_)
         return model
 
-    def _saved_arrays(self) -> Arrays:
-        return {
-            **numbered("encoder", self._encoder_weights),
-            **numbered("decoder", self._decoder_weights),
-            **{name: getattr(self, name) for name in _FITTED_ARRAYS if name in vars(self)},
-        }
-
-    def _saved_values(self) -> dict[str, Any]:
-        return {"scale": self.scale_}
-
-    def _restore(self, arrays: Arrays, meta: Any) -> None:
-        self._encoder_weights = unnumbered("encoder", arrays)
-        self._decoder_weights = unnumbered("decoder", arrays)
-        for name in arrays.keys() & set(_FITTED_ARRAYS):
-            setattr(self, name, arrays[name])
-        self.n_features_in_ = self._encoder_weights[0].shape[0]
-        self.scale_ = meta["scale"]
-
     def load_weights_h5(self, path: str | os.PathLike[str]) -> DEC:
-        """Takes over a model that DEC-keras trained (`DEC_model_final.h5`).
+        """Takes the weights of a model that DEC-keras trained (`DEC_model_final.h5`).
 
-        Layer sizes come from the file, everything else from the preset. There are no `labels_`.
+        Layer sizes come from the file, everything else from the preset and the arguments. There
+        are no `labels_`.
 
         Args:
           path: HDF5 file with the layers `encoder_i`, `clustering` and perhaps `decoder_i`.
@@ -243,43 +334,18 @@ class DEC(DeepClusterer):
           The estimator, ready to predict.
 
         Raises:
-          InputError: If the file has no such layers or another number of clusters.
+          InputError: If the file has no such layers or another number of clusters, or if scaling
+            depends on the data of `fit`.
         """
-        layers = keras_weights.read_layers(path)
-        encoder = keras_weights.encoder_weights(layers)
-        decoder = keras_weights.decoder_weights(layers)
-        if not encoder or "clusters" not in layers.get("clustering", {}):
+        config = self._resolve_config()
+        if config.scaling == "rms" or self.standardize:
             raise InputError(
-                f"{path} must hold the layers `encoder_i` and `clustering`. Received: "
-                f"{', '.join(sorted(layers)) or 'no layers'}. An autoencoder alone is for "
-                "`fit(X, pretrained=path)`."
+                'scaling="rms" and `standardize` depend on the data of `fit`, which a file of '
+                f"weights does not hold. Received: scaling={config.scaling!r}, "
+                f"standardize={self.standardize}. Give `scaling` a number and leave out "
+                "`standardize`."
             )
-        clusters = layers["clustering"]["clusters"]
-        if len(clusters) != self.n_clusters:
-            raise InputError(
-                f"{path} holds {len(clusters)} clusters. Received: n_clusters={self.n_clusters}."
-            )
-        config = dec_config(self.preset)
-        if config.scaling == "rms":
-            raise InputError(
-                'The scale of a preset with scaling="rms" depends on the data of `fit`, which a '
-                "file of weights does not tell. Choose a preset with a number."
-            )
-        config = dataclasses.replace(config, dims=tuple(int(w.shape[-1]) for w in encoder[::2]))
-        expected = autoencoder_shapes(encoder[0].shape[0], config)
-        received = [w.shape for w in (*encoder, *decoder)]
-        is_whole = received in (expected, expected[: len(expected) // 2])
-        if not is_whole or clusters.shape[1:] != config.dims[-1:]:
-            raise InputError(
-                f"The layers of {path} do not fit each other: {received}, centres {clusters.shape}."
-            )
-        self.config_, self.scale_ = config, float(config.scaling)
-        self._encoder_weights, self._decoder_weights = encoder, decoder
-        self.cluster_centers_ = clusters
-        self.n_features_in_ = encoder[0].shape[0]
-        self.history_: list[Record] = []
-        for stale in ("labels_", "initial_labels_", "feature_names_in_"):
-            self.__dict__.pop(stale, None)
+        self._set_fitted(DECFitted.from_h5(path, config, int(self.n_clusters)))
         return self
 
     @classmethod
@@ -287,111 +353,48 @@ class DEC(DeepClusterer):
         cls,
         encoder: Sequence[np.ndarray],
         decoder: Sequence[np.ndarray],
-        centers: np.ndarray,
+        centroids: np.ndarray,
         config: DECConfig,
         *,
         scale: float | None = None,
+        standardizer: Standardizer | None = None,
         random_state: int | None = None,
         history: Sequence[Record] = (),
+        labels: np.ndarray | None = None,
+        initial_labels: np.ndarray | None = None,
+        feature_names: Sequence[str] | None = None,
     ) -> DEC:
-        """The estimator of weights that were trained elsewhere, as over clients.
+        """Returns an estimator with weights that were trained elsewhere, e.g. by federation.
 
         Args:
           encoder: Kernels and biases in the order data pass through them.
           decoder: The same, or nothing.
-          centers: `(n_clusters, dims[-1])`.
+          centroids: `(n_clusters, dims[-1])`.
           config: The protocol.
-          scale: What features are multiplied by; the config's number if left out.
+          scale: Factor of all features; the config's number if left out.
+          standardizer: What standardizes samples, before the factor.
           random_state: Seed of the run.
           history: Records of training.
-
-        Returns:
-          The estimator, ready to predict; it has no `labels_`.
+          labels: `(n_samples,)`, becomes `labels_`, which is missing if left out.
+          initial_labels: `(n_samples,)`, becomes `initial_labels_`, likewise.
+          feature_names: `(n_features,)`, becomes `feature_names_in_`, likewise.
 
         Raises:
-          InputError: If the weights are not those of the architecture.
+          InputError: If the weights are not those of the architecture, or names not as many as
+            features.
         """
         n_features = int(encoder[0].shape[0])
-        expected = autoencoder_shapes(n_features, config)
-        received = [w.shape for w in (*encoder, *decoder)]
-        if received not in (expected, expected[: len(encoder)]):
-            raise InputError(f"Weights must have the shapes {expected}. Received: {received}.")
-        made = cls(len(centers), preset=config, random_state=random_state)
-        made.config_, made.history_ = config, list(history)
-        made.scale_ = float(config.scaling) if scale is None else scale
-        made._encoder_weights, made._decoder_weights = list(encoder), list(decoder)
-        made.cluster_centers_, made.n_features_in_ = np.asarray(centers), n_features
-        return made
-
-    def _apply(self, function: str, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        X = check_matrix(self, X)
-        with _TRAINERS.borrow(X.shape[1], len(self.cluster_centers_), self.config_) as trainer:
-            trainer.encoder.set_weights(self._encoder_weights)
-            trainer.pretraining.set_decoder_weights(self._decoder_weights)
-            trainer.clustering.clusters.assign(self.cluster_centers_)
-            x = tf.constant(X * np.float32(self.scale_))
-            result: np.ndarray = getattr(trainer, function)(x).numpy()
-        return result
-
-    @contextlib.contextmanager
-    def _prepared(self, X: Any) -> Iterator[_Run]:
-        """Checks everything and lends a trainer with fresh weights."""
-        config = dec_config(self.preset)
-        X, seen = self._checked(X)
-        seed = check_seed(self.random_state)
-        scale = _fit_scale(X, config)
-        with _TRAINERS.borrow(X.shape[1], int(self.n_clusters), config) as trainer:
-            trainer.reset(seed)
-            yield _Run(trainer, tf.constant(X * scale), float(scale), seed, seen)
-
-    def _adopt(self, run: _Run, history: list[Record]) -> None:
-        trainer = run.trainer
-        self._adopt_features(run.seen)
-        self.history_ = history
-        self.labels_ = np.argmax(trainer.soft_assign(run.x).numpy(), axis=1)
-        self.initial_labels_ = trainer.initial_labels
-        self._encoder_weights = trainer.encoder.get_weights()
-        self._decoder_weights = trainer.pretraining.decoder_weights()
-        self.cluster_centers_ = trainer.clustering.clusters.numpy()
-        self.config_, self.scale_ = trainer.config, run.scale
-
-    def _warn_empty_clusters(self) -> None:
-        used = len(np.unique(self.labels_))
-        if used < self.n_clusters:
-            warnings.warn(
-                f"{self.n_clusters - used} of {self.n_clusters} clusters own no rows. "
-                "Ask for fewer clusters, or pretrain longer.",
-                EmptyClusterWarning,
-                stacklevel=3,  # the caller of `fit`
-            )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Run:
-    """A fit in the making."""
-
-    trainer: DECTrainer
-    x: tf.Tensor
-    scale: float
-    seed: int
-    seen: BaseEstimator
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Which run this is, for its checkpoint."""
-        weights = self.trainer.pretraining.autoencoder.get_weights()
-        return {
-            "random_state": self.seed,
-            "data": digest(self.x.numpy()),
-            "initial weights": digest(*weights),
-        }
-
-
-_FITTED_ARRAYS = ("cluster_centers_", "initial_labels_", "labels_")
-
-
-def _fit_scale(X: np.ndarray, config: DECConfig) -> np.float32:
-    if config.scaling == "rms":
-        return np.float32(1 / np.sqrt(np.mean(np.square(X, dtype=np.float64))))
-    return np.float32(config.scaling)
+        fitted = DECFitted(
+            config_=config,
+            history_=list(history),
+            cluster_centers_=np.asarray(centroids),
+            n_features_in_=n_features,
+            standardizer_=standardizer,
+            feature_names_in_=check_feature_names(feature_names, n_features),
+            labels_=labels,
+            encoder_weights_=list(encoder),
+            decoder_weights_=list(decoder),
+            scale_=float(config.scaling) if scale is None else scale,
+            initial_labels_=initial_labels,
+        )
+        return cls._made(fitted, random_state)

@@ -51,6 +51,33 @@ def _arrays(group: h5py.Group) -> Iterator[tuple[str, str, np.ndarray]]:
                 yield layer, name.split("/")[-1].split(":")[0], item[()]
 
 
+def read_model(
+    path: str | os.PathLike[str],
+) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
+    """Reads a model of DEC-keras (`DEC_model_final.h5`).
+
+    Args:
+      path: HDF5 file with the layers `encoder_i`, `clustering` and perhaps `decoder_i`.
+
+    Returns:
+      Kernels and biases of the encoder; of the decoder, empty without one; and the centroids,
+      `(n_clusters, n_units)`.
+
+    Raises:
+      InputError: If the file is missing or has no such layers.
+    """
+    layers = read_layers(path)
+    encoder = encoder_weights(layers)
+    centroids = layers.get("clustering", {}).get("clusters")
+    if not encoder or centroids is None:
+        raise InputError(
+            f"{path} must hold the layers `encoder_i` and `clustering`. Received: "
+            f"{', '.join(sorted(layers)) or 'no layers'}. An autoencoder alone is for "
+            "`fit(X, pretrained=path)`."
+        )
+    return encoder, decoder_weights(layers), centroids
+
+
 def encoder_weights(layers: LayerWeights) -> list[np.ndarray]:
     """Kernels and biases of `encoder_0`, `encoder_1`, ...; empty if there are none.
 

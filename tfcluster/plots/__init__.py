@@ -1,28 +1,35 @@
-"""Pictures of a run: what was found, how training went, and what a generator makes.
+"""Pictures of a run: its clusters, its training, and the samples its generator makes.
 
 Each function takes arrays or records, writes one PNG of at most 300 KB and returns its path.
 """
 
-from tfcluster.plots.clients import partition
-from tfcluster.plots.dots import trials
-from tfcluster.plots.generated import interpolation, reconstructions, samples
-from tfcluster.plots.lines import adversarial_curves, cluster_numbers, curves
-from tfcluster.plots.matrices import confusion
-from tfcluster.plots.rows import top_confidence
-from tfcluster.plots.scatter import embedding
-from tfcluster.plots.use import cluster_use
+from tfcluster.plots.cluster_sizes import draw_cluster_sizes
+from tfcluster.plots.confusion import draw_confusion
+from tfcluster.plots.embedding import draw_embedding
+from tfcluster.plots.generated_samples import (
+    draw_generated_samples,
+    draw_interpolation,
+    draw_reconstructions,
+)
+from tfcluster.plots.n_clusters import draw_n_clusters
+from tfcluster.plots.partition import draw_partition
+from tfcluster.plots.profile import draw_profile
+from tfcluster.plots.top_confidence import draw_top_confidence
+from tfcluster.plots.training_curves import draw_adversarial_curves, draw_training_curves
+from tfcluster.plots.trials import draw_trials
 
 __all__ = [
-    "adversarial_curves",
-    "cluster_numbers",
-    "cluster_use",
-    "confusion",
-    "curves",
-    "embedding",
-    "interpolation",
-    "partition",
-    "reconstructions",
-    "samples",
-    "top_confidence",
-    "trials",
+    "draw_adversarial_curves",
+    "draw_cluster_sizes",
+    "draw_confusion",
+    "draw_embedding",
+    "draw_generated_samples",
+    "draw_interpolation",
+    "draw_n_clusters",
+    "draw_partition",
+    "draw_profile",
+    "draw_reconstructions",
+    "draw_top_confidence",
+    "draw_training_curves",
+    "draw_trials",
 ]

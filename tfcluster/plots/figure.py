@@ -1,6 +1,6 @@
-"""What the pictures share: the figure and its file, colours, small text and a check.
+"""Parts that all pictures share: figure, file, colors, text, and checks.
 
-Figures are made without pyplot, so nothing global changes and threads do not meet.
+Figures are made without pyplot, so nothing global changes and threads do not interfere.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from PIL import Image
 from tfcluster.errors import InputError
 from tfcluster.files import atomic_write
 
-# A font cache that is being built or is out of date is no news to whoever clusters.
+# Users need not know that matplotlib builds its font cache.
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 PathLike = str | os.PathLike[str]
 
-# Ten colours told apart with any colour vision: Petroff 2021, arXiv:2107.02270.
+# Ten colors that can be told apart with any color vision: Petroff 2021, arXiv:2107.02270.
 PALETTE = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
            "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")  # fmt: skip
 INK, FAINT = "#333333", "#dddddd"
@@ -34,13 +34,27 @@ MAX_BYTES = 300_000
 
 
 def new_figure(width: float, height: float, least: tuple[float, float] = (0, 0)) -> Figure:
-    """A figure in inches, no larger than what still makes a readable file."""
+    """Returns a figure of at most 14 x 20 inches, which still makes a readable file.
+
+    Args:
+      width: Inches.
+      height: Inches.
+      least: Smallest width and height.
+    """
     size = min(max(width, least[0]), 14), min(max(height, least[1]), 20)
     return Figure(figsize=size, layout="constrained", facecolor="white")
 
 
 def save(figure: Figure, path: PathLike) -> Path:
-    """Writes the PNG at the first resolution that fits `MAX_BYTES`."""
+    """Writes a PNG at the highest resolution that fits `MAX_BYTES`.
+
+    Args:
+      figure: The figure.
+      path: The PNG to write.
+
+    Returns:
+      `path`.
+    """
     for dpi in (130, 100, 75, 50):
         png = _png(figure, dpi)
         if len(png) <= MAX_BYTES:
@@ -51,7 +65,7 @@ def save(figure: Figure, path: PathLike) -> Path:
 
 
 def _png(figure: Figure, dpi: int) -> bytes:
-    """The figure as a PNG, in 256 colours if it would be too large with all of them."""
+    """Returns the figure as a PNG, in 256 colors if it is too large with all of them."""
     full, small = io.BytesIO(), io.BytesIO()
     figure.savefig(full, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.1)
     if full.tell() <= MAX_BYTES:
@@ -61,7 +75,15 @@ def _png(figure: Figure, dpi: int) -> bytes:
 
 
 def colorbar(figure: Figure, image: AxesImage, ax: Axes, label: str, form: str = "{x:g}") -> None:
-    """Adds a colour bar without a frame beside the axes."""
+    """Adds a color bar without a frame beside the axes.
+
+    Args:
+      figure: The figure.
+      image: What the colors belong to.
+      ax: The axes.
+      label: Title of the bar.
+      form: Format of its numbers.
+    """
     bar = figure.colorbar(image, ax=ax, format=StrMethodFormatter(form), pad=0.02)
     bar.set_label(label, size=9, color=INK)
     bar.ax.tick_params(colors=INK, length=0, labelsize=8)
@@ -69,7 +91,12 @@ def colorbar(figure: Figure, image: AxesImage, ax: Axes, label: str, form: str =
 
 
 def titled(ax: Axes, title: str) -> None:
-    """Sets the title, and the colours and sizes of the axes' text."""
+    """Sets the title, and the colors and sizes of the axes' text.
+
+    Args:
+      ax: The axes, with their labels set.
+      title: The title.
+    """
     ax.set_title(title, fontsize=10, color=INK, loc="left")
     ax.spines[:].set_color(FAINT)
     ax.tick_params(which="both", colors=INK, length=0, labelsize=8)
@@ -78,23 +105,46 @@ def titled(ax: Axes, title: str) -> None:
 
 
 def note(ax: Axes, text: str) -> None:
-    """Writes a text where nothing can be drawn."""
+    """Writes a text in axes that stay empty.
+
+    Args:
+      ax: The axes.
+      text: Why there is nothing to draw.
+    """
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=INK)
     ax.set_axis_off()
 
 
 def finite_matrix(values: ArrayLike, name: str) -> np.ndarray:
-    """The values as a float64 matrix, or an error that names them."""
-    return finite_array(values, name, 2, "matrix, one line a row")
+    """Returns a float64 matrix.
+
+    Args:
+      values: `(n_samples, n_columns)`.
+      name: Name of the argument, for the error.
+
+    Raises:
+      InputError: If the values are not a finite matrix.
+    """
+    return finite_array(values, name, 2, "matrix with a line for each sample")
 
 
-def finite_array(values: ArrayLike, name: str, axes: int, layout: str) -> np.ndarray:
-    """The values as a float64 array of so many axes, or an error that names them."""
+def finite_array(values: ArrayLike, name: str, n_axes: int, layout: str) -> np.ndarray:
+    """Returns a float64 array.
+
+    Args:
+      values: The array.
+      name: Name of the argument, for the error.
+      n_axes: Number of axes.
+      layout: What the axes are, for the error.
+
+    Raises:
+      InputError: If the values are not finite or have another number of axes.
+    """
     array = np.asarray(values, dtype=np.float64)
-    if array.ndim != axes or not array.size or not np.isfinite(array).all():
+    if array.ndim != n_axes or not array.size or not np.isfinite(array).all():
         bad = np.count_nonzero(~np.isfinite(array))
         raise InputError(
             f"`{name}` must be a finite {layout}. Received shape {array.shape} "
-            f"with {bad} values NaN or inf. Reshape it, or look for a training that diverged."
+            f"with {bad} values NaN or inf. Reshape it, or check whether training diverged."
         )
     return array

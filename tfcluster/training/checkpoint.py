@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfcluster.errors import InputError
-from tfcluster.files import Arrays, load_arrays, save_arrays
+from tfcluster.files import Arrays, check_identity, load_arrays, save_arrays
 from tfcluster.training.phases import Phase, Record
 
 
@@ -34,7 +33,7 @@ class FitCheckpoint:
         every_seconds: float = 60.0,
     ) -> None:
         self.path = Path(path)
-        self.identity = json.loads(json.dumps(identity))
+        self.identity = dict(identity)
         self.get_state = get_state
         self.set_state = set_state
         self.every_seconds = every_seconds
@@ -60,12 +59,7 @@ class FitCheckpoint:
         if not self.path.exists():
             return []
         arrays, meta = load_arrays(self.path)
-        differing = [k for k, v in self.identity.items() if meta["identity"].get(k) != v]
-        if differing:
-            raise InputError(
-                f"{self.path} belongs to another run: {', '.join(differing)} differ. Repeat the "
-                "call that began it, or start in another folder."
-            )
+        check_identity(self.path, self.identity, meta.get("identity", {}))
         history: list[Record] = meta["history"]
         reached = history[-1]["phase"]
         phase = next((phase for phase in phases if phase.name == reached), None)

@@ -18,8 +18,8 @@ Record = dict[str, Any]
 most), `loss`, `seconds` of the fit by then (without the time between an interrupt and its
 resume), and what a phase adds."""
 
-Monitor = Callable[[Record], None]
-"""Called after every record; may raise to stop the run, whose checkpoint is written first."""
+Callback = Callable[[Record], None]
+"""Called with every record; may raise to stop the run, whose checkpoint is written first."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,18 +68,18 @@ class Checkpoint(Protocol):
 def run_phases(
     phases: Sequence[Phase],
     *,
-    monitor: Monitor | None = None,
+    callbacks: Sequence[Callback] = (),
     checkpoint: Checkpoint | None = None,
 ) -> list[Record]:
-    """Walks through the phases, from the checkpoint on if there is one.
+    """Runs the phases, from the checkpoint on if there is one.
 
     Args:
-      phases: In order.
-      monitor: Called with every record.
-      checkpoint: Saved when due, after each phase, and when `monitor` stops the run.
+      phases: The phases, in order.
+      callbacks: Called with every record, in order; the first that raises stops the run.
+      checkpoint: Saved when due, after each phase, and when a callback stops the run.
 
     Returns:
-      All records, those before a resume included.
+      All records, including those before a resume.
 
     Raises:
       TrainingError: If a loss is not finite; a checkpoint that was written before is kept.
@@ -89,7 +89,7 @@ def run_phases(
     for phase in phases[[phase.name for phase in phases].index(reached["phase"]) :]:
         start = reached["step"] if phase.name == reached["phase"] else 0
         if start < phase.n_steps and not (start and reached.get("converged")):
-            _run_phase(phase, start, history, monitor, checkpoint)
+            _run_phase(phase, start, history, callbacks, checkpoint)
     return history
 
 
@@ -97,7 +97,7 @@ def _run_phase(
     phase: Phase,
     start: int,
     history: list[Record],
-    monitor: Monitor | None,
+    callbacks: Sequence[Callback],
     checkpoint: Checkpoint | None,
 ) -> None:
     if start == 0:
@@ -108,17 +108,20 @@ def _run_phase(
         _check_finite(phase, record)
         seconds = round(time.perf_counter() - clock, 3)
         history.append({**record, "of": phase.n_steps, "seconds": seconds})
-        _after_record(phase, history, monitor, checkpoint)
+        _after_record(phase, history, callbacks, checkpoint)
     if checkpoint:
         checkpoint.save(phase, history)
 
 
 def _after_record(
-    phase: Phase, history: list[Record], monitor: Monitor | None, checkpoint: Checkpoint | None
+    phase: Phase,
+    history: list[Record],
+    callbacks: Sequence[Callback],
+    checkpoint: Checkpoint | None,
 ) -> None:
     try:
-        if monitor:
-            monitor(history[-1])
+        for callback in callbacks:
+            callback(history[-1])
     except BaseException:
         if checkpoint:
             checkpoint.save(phase, history)

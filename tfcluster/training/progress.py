@@ -17,7 +17,7 @@ _PLAIN_SECONDS = 15.0
 class TrainingProgress:
     """A bar per phase on a terminal, a line now and then elsewhere; stops on the first Ctrl-C.
 
-    A context manager and a `Monitor`: the first interrupt (SIGINT or SIGTERM) is held back until
+    A context manager and a `Callback`: the first interrupt (SIGINT or SIGTERM) is held back until
     the next record, where a checkpoint can be written; the second one ends the program at once.
 
     Args:

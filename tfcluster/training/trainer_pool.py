@@ -1,4 +1,4 @@
-"""Compiled machinery, made once and lent to one fit at a time."""
+"""Trainers that are compiled once and lent to one fit at a time."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-class Shelf(Generic[P, T]):
-    """Lends trainers; a new one is made only if none with the same arguments is free.
+class TrainerPool(Generic[P, T]):
+    """Lends trainers; makes a new one only if none with the same arguments is free.
 
     TensorFlow compiles a function anew for every new set of variables, which takes longer than a
-    small fit. A trainer is never lent twice at a time, and is given fresh weights by its borrower.
+    small fit. A trainer is lent to one borrower at a time, who gives it fresh weights.
 
     Args:
       make: Makes a trainer; its arguments must be hashable.
-      size: Trainers kept; the least recently used go first.
+      size: Number of trainers kept; the least recently used is dropped first.
     """
 
     def __init__(self, make: Callable[P, T], size: int = 4) -> None:
@@ -30,7 +30,7 @@ class Shelf(Generic[P, T]):
 
     @contextlib.contextmanager
     def borrow(self, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        """A trainer for these arguments that nobody else is using."""
+        """Lends a trainer for these arguments that nobody else is using."""
         key = (args, tuple(sorted(kwargs.items())))
         trainer = self._take(key)
         if trainer is None:

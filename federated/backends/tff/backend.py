@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from federated.backends.tff.process import FilesInput, Round, build_round
+from federated.backends.tff.process import FilesInput, Round, build_round, state_signature
 from federated.backends.tff.worker import Worker
 from federated.core.algorithm import FederatedAlgorithm, State
 from federated.core.backend import RoundResult
@@ -73,8 +73,7 @@ class TFFBackend:
         return self._worker
 
     def _compiled(self, algorithm: FederatedAlgorithm, state: State) -> Round:
-        kinds = tf.nest.map_structure(lambda value: (value.shape, value.dtype.name), state)
-        key = (algorithm, kinds)
+        key = (algorithm, state_signature(state))
         if key not in self._rounds:
             self._rounds[key] = build_round(algorithm, state, "files")
         return self._rounds[key]

@@ -185,6 +185,11 @@ def keras_untouched() -> Iterator[None]:
                 kind.__bases__ = bases
 
 
+def state_signature(state: State) -> Any:
+    """Returns shapes and types of a state's arrays; a round is built once for equal ones."""
+    return tf.nest.map_structure(lambda value: (tuple(value.shape), value.dtype.name), state)
+
+
 def _spec(value: Any) -> tf.TensorSpec:
     return tf.TensorSpec(np.shape(value), value.dtype)
 

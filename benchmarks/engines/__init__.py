@@ -1,1 +1,0 @@
-"""Federated DEC measured on its engines: agreement with central training, memory, overhead."""

@@ -1,0 +1,1 @@
+"""The front door: federated training as scikit-learn estimators."""

@@ -1,0 +1,131 @@
+"""Commands made from options.
+
+Options that belong together are the fields of a frozen dataclass, and each field's annotation
+carries its typer option: the dataclass is at once the command line, the argument of the function
+that runs, and what `config.json` records. The function is imported when the command runs, so that
+`--help` is quick.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import importlib
+import inspect
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+import typer
+from rich.console import Console
+from typer.models import ParameterInfo
+
+
+class Parsed(NamedTuple):
+    """Marks a field that the command line gives in another type; stands in its annotation.
+
+    Attributes:
+      type: The type that typer reads.
+      parse: Converts what typer read to the field's value; not called for an option not given,
+        whose default stands in its help.
+    """
+
+    type: Any
+    parse: Callable[[Any], Any]
+
+
+def add_command(app: typer.Typer, name: str, run: str, *groups: type, help: str) -> None:
+    """Adds a command whose options are the fields of dataclasses.
+
+    An option that is not given has its field's default. `--verbose`, which shows TensorFlow's log,
+    is added to the options.
+
+    Args:
+      app: The app that gets the command; it may be part of another app.
+      name: Name of the command.
+      run: "module:function", called with an instance of each group, in order, and `console`.
+      *groups: Dataclasses. Fields whose annotation carries no typer option or argument are not on
+        the command line.
+      help: Description of the command.
+
+    Raises:
+      TypeError: If two groups have an option of the same name.
+    """
+    options = [list(_options(group)) for group in groups]
+    names = [option.name for group in options for option in group]
+    if len(set(names)) < len(names):
+        raise TypeError(f"Options of `{name}` must have different names. Received: {names}.")
+
+    def command(verbose: bool = False, **values: Any) -> None:
+        if verbose:
+            os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"
+        instances = [
+            group(**_given(own, values)) for group, own in zip(groups, options, strict=True)
+        ]
+        module, _, function = run.partition(":")
+        getattr(importlib.import_module(module), function)(*instances, console=Console())
+
+    flag = typer.Option("--verbose", help="Show TensorFlow's log.")
+    parameters = [option.parameter for group in options for option in group]
+    _set_signature(command, [*parameters, _parameter("verbose", bool, flag, False)])
+    app.command(name, help=help)(command)
+
+
+class _Option(NamedTuple):
+    name: str
+    parameter: inspect.Parameter
+    parse: Callable[[Any], Any]
+
+
+def _options(group: type) -> Iterator[_Option]:
+    """Yields the options among the fields of a dataclass."""
+    hints = get_type_hints(group, include_extras=True)
+    for field in dataclasses.fields(group):
+        kind, *extras = get_args(hints[field.name]) or [hints[field.name]]
+        info = next((extra for extra in extras if isinstance(extra, ParameterInfo)), None)
+        if info is None:
+            continue
+        default = _default(field)
+        parse: Callable[[Any], Any] = _unchanged
+        if parsed := next((extra for extra in extras if isinstance(extra, Parsed)), None):
+            kind, parse = parsed
+            default = default if default is inspect.Parameter.empty else None
+        elif get_origin(kind) is Literal:
+            kind = str  # typer has no such choices: whoever uses the value checks it, with advice
+        yield _Option(field.name, _parameter(field.name, kind, info, default), parse)
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    """Returns what typer gives for an option that is not given; `empty` if it must be given."""
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    is_required = field.default_factory is dataclasses.MISSING
+    return inspect.Parameter.empty if is_required else None
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+def _parameter(name: str, kind: Any, info: ParameterInfo, default: Any) -> inspect.Parameter:
+    info = copy.copy(info)
+    if default is None or default is inspect.Parameter.empty:
+        info.show_default = False  # typer would show "None", beside a default told in the help
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]
+    )
+
+
+def _given(options: list[_Option], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a group that were given, parsed."""
+    return {
+        option.name: option.parse(values[option.name])
+        for option in options
+        if values[option.name] is not None
+    }
+
+
+def _set_signature(function: Any, parameters: list[inspect.Parameter]) -> None:
+    """Gives a function of `**values` the signature that typer reads."""
+    function.__signature__ = inspect.Signature(parameters)
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

@@ -1,0 +1,247 @@
+"""Options of the commands, each written once; see `tfcluster.cli.commands`.
+
+Nothing here imports TensorFlow or scikit-learn.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from tfcluster.cli.commands import Parsed
+from tfcluster.config import DECConfig, GANConfig, dec_config, gan_config, override
+from tfcluster.errors import InputError
+from tfcluster.runtime import available_cores
+
+
+def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """Returns what `--set` received as a mapping from field to value.
+
+    Args:
+      texts: Each FIELD=VALUE; a value that is not a Python literal is text.
+
+    Raises:
+      InputError: If a text is not an assignment.
+    """
+    values = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise InputError(f"--set takes FIELD=VALUE, e.g. max_steps=2000. Received: {text!r}.")
+        try:
+            values[name] = ast.literal_eval(value)
+        except (SyntaxError, ValueError):
+            values[name] = value
+    return values
+
+
+ASSIGNMENTS = Parsed(list[str], parse_assignments)
+
+
+def make_set_option(examples: str) -> Any:
+    """Returns the option `--set`, for fields that are `Annotated` with `ASSIGNMENTS` too.
+
+    Args:
+      examples: Assignments, for its help.
+    """
+    help_text = f"Change a field of the preset, e.g. {examples}."
+    return typer.Option("--set", metavar="FIELD=VALUE", help=help_text)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """Options of every training command that the trained weights depend on.
+
+    Attributes:
+      dataset: A name or a file.
+      preset: Name of a protocol.
+      n_clusters: A number ("10") or a range ("2:15"); None for the number of classes.
+      seed: Random seed.
+      threads: Operations that TensorFlow runs at a time; None for those of the run that is
+        resumed, or else the number of cores, at most two.
+      overrides: Fields of the configuration that differ from the preset, by name.
+    """
+
+    dataset: Annotated[
+        str, typer.Option(help="Name of a data set, or a .npz, .npy or .csv file.")
+    ] = "digits"
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="Protocol: a data set's name, gene (samples of any width), or auto: the data "
+            "set's."
+        ),
+    ] = "auto"
+    n_clusters: Annotated[
+        str | None, typer.Option(help="Number of clusters. [default: classes]")
+    ] = None
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed.")] = 0
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Operations run at a time. [default: cores, at most 2]"),
+    ] = None
+    overrides: Annotated[
+        Mapping[str, Any], ASSIGNMENTS, make_set_option("steps=20000 or precision=bfloat16")
+    ] = dataclasses.field(default_factory=dict)
+
+    @property
+    def n_threads(self) -> int:
+        """Operations that TensorFlow runs at a time: `threads`, or the cores, at most two."""
+        return min(2, available_cores()) if self.threads is None else self.threads
+
+    def numbers_of_clusters(self, y: np.ndarray | None) -> range:
+        """Returns the numbers of clusters asked for, or the number of classes.
+
+        Args:
+          y: `(n_samples,)` classes, or None.
+
+        Raises:
+          InputError: If there is neither, or the text is neither a number nor a range.
+        """
+        if self.n_clusters is None:
+            if y is None:
+                raise InputError(
+                    f"{self.dataset} has no labels to count, so --n-clusters must say how many "
+                    "clusters to find."
+                )
+            n_classes = len(np.unique(y))
+            return range(n_classes, n_classes + 1)
+        first, _, last = self.n_clusters.partition(":")
+        try:
+            numbers = range(int(first), int(last or first) + 1)
+        except ValueError:
+            numbers = range(0)
+        if not numbers or numbers[0] < 2:
+            raise InputError(
+                "--n-clusters must be a number from 2 on, or a range, e.g. 2:15. Received: "
+                f"{self.n_clusters!r}."
+            )
+        return numbers
+
+
+@dataclasses.dataclass(frozen=True)
+class DECOptions(RunOptions):
+    """Options of `tfcluster train dec` that the weights depend on.
+
+    Attributes:
+      pretrained: DEC-keras' `ae_weights.h5`, to start from instead of pretraining.
+    """
+
+    preset: Annotated[
+        str, typer.Option(help="Protocol: keras, paper, or one for a data set, e.g. keras:mnist.")
+    ] = "keras"
+    n_clusters: Annotated[
+        str | None,
+        typer.Option(
+            help="Number of clusters, or a range to compare, e.g. 2:15. [default: classes]"
+        ),
+    ] = None
+    overrides: Annotated[
+        Mapping[str, Any], ASSIGNMENTS, make_set_option("max_steps=2000 or pretraining.epochs=20")
+    ] = dataclasses.field(default_factory=dict)
+    pretrained: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="DEC-keras' ae_weights.h5, instead of pretraining."),
+    ] = None
+
+    def config(self) -> DECConfig:
+        """Returns the preset, in its form for the data set if there is one, with the overrides."""
+        config: DECConfig = override(dec_config(self.preset, self.dataset), self.overrides)
+        return config
+
+
+@dataclasses.dataclass(frozen=True)
+class GANOptions(RunOptions):
+    """Options of `tfcluster train clustergan` that the weights depend on.
+
+    Attributes:
+      trials: Number of models to train, with seeds from `seed` on; the best one is kept.
+      probe_every: Steps between two validation scores; None for 50 scores in all.
+    """
+
+    trials: Annotated[
+        int, typer.Option(min=1, help="Models to train, with seeds from --seed on.")
+    ] = 1
+    probe_every: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps between two validation scores. [default: 50 in all]"),
+    ] = None
+
+    def config(self) -> GANConfig:
+        """Returns the preset, or the data set's own, with the overrides."""
+        config: GANConfig = override(gan_config(self.preset, self.dataset), self.overrides)
+        return config
+
+
+@dataclasses.dataclass(frozen=True)
+class ExecutionOptions:
+    """Options of every training command that the trained weights do not depend on.
+
+    Attributes:
+      out: Folder for the results; None for `runs/ALGORITHM-DATASET-SEED`.
+      resume: Whether to resume the run in `out`.
+    """
+
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the results; new or empty. [default: a folder in runs/]"),
+    ] = None
+    resume: Annotated[bool, typer.Option(help="Resume the run in --out.")] = False
+
+    def folder(self, algorithm: str, options: RunOptions) -> Path:
+        """Returns the folder for the results.
+
+        Args:
+          algorithm: As it stands in the name of a folder.
+          options: What is trained.
+        """
+        usual = f"{algorithm}-{Path(options.dataset).stem}-{options.seed}"
+        return self.out or Path("runs") / usual
+
+
+_CHECKPOINTS = typer.Option(min=0, help="Least time between two checkpoints.")
+
+
+@dataclasses.dataclass(frozen=True)
+class DECExecution(ExecutionOptions):
+    """Options of `tfcluster train dec` that the weights do not depend on.
+
+    Attributes:
+      checkpoint_seconds: Least time between two checkpoints, in seconds.
+    """
+
+    checkpoint_seconds: Annotated[float, _CHECKPOINTS] = 60.0
+
+
+@dataclasses.dataclass(frozen=True)
+class GANExecution(ExecutionOptions):
+    """Options of `tfcluster train clustergan` that the weights do not depend on.
+
+    Attributes:
+      checkpoint_seconds: Least time between two checkpoints, in seconds.
+    """
+
+    checkpoint_seconds: Annotated[float, _CHECKPOINTS] = 180.0
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictOptions:
+    """Options of `tfcluster predict`.
+
+    Attributes:
+      run: Folder of a finished run.
+      file: Samples to label: a file or the name of a data set.
+      out: CSV file to write; None for standard output.
+    """
+
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")]
+    file: Annotated[str, typer.Argument(help="A .npz, .npy or .csv file, or a data set's name.")]
+    out: Annotated[
+        Path | None, typer.Option(help="CSV file to write. [default: standard output]")
+    ] = None

@@ -1,0 +1,234 @@
+"""Readers of .npz, .npy and .csv files."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcluster.data.dataset import RawData
+from tfcluster.errors import InputError
+
+SUFFIXES = (".csv", ".npy", ".npz")
+LABEL_COLUMNS = ("label", "y", "class", "target")
+
+
+def read_file(path: Path) -> RawData:
+    """Returns what a user's file holds.
+
+    Args:
+      path: A file with one of the endings in `SUFFIXES`.
+
+    Raises:
+      InputError: If there is no such file, or it cannot be read or used.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"A data file ends in {', '.join(SUFFIXES)}; received {str(path)!r}.")
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "nothing"
+        raise InputError(f"Looked for the data file {str(path)!r} and found {found} there.")
+    return _read_csv(path) if suffix == ".csv" else read_arrays(path)
+
+
+def _unreadable(path: Path, rule: str, error: Exception) -> InputError:
+    return InputError(f"{path} cannot be read: {rule} ({type(error).__name__}: {error}).")
+
+
+def read_numpy(path: Path, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """Returns some arrays of an .npz file, or the array of an .npy file as `X`.
+
+    Args:
+      path: The file.
+      wanted: Names of arrays; those the file does not hold are left out.
+
+    Raises:
+      InputError: If the file is damaged or holds Python objects.
+    """
+    try:
+        # NumPy does not close a file that it opened itself and that is not a whole archive
+        with path.open("rb") as file:
+            content = np.load(file, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                return {"X": content}
+            with content:
+                # a member that is no array comes as bytes
+                return {name: np.asarray(content[name]) for name in wanted if name in content.files}
+    # a damaged file fails in NumPy, zipfile, zlib or the parser of the header
+    except Exception as error:
+        rule = "it must be a whole .npy or .npz file of plain arrays, without Python objects"
+        raise _unreadable(path, rule, error) from error
+
+
+def read_arrays(path: Path) -> RawData:
+    """Returns what an .npz or .npy file holds.
+
+    Args:
+      path: The file.
+
+    Raises:
+      InputError: If it cannot be read or used.
+    """
+    found = read_numpy(
+        path, ("X", "x", "y", "x_train", "y_train", "x_test", "y_test", "feature_names")
+    )
+    names = tuple(map(str, found.pop("feature_names", np.array([])).ravel()))
+    if "X" in found or "x" in found:
+        X = found["X" if "X" in found else "x"]
+        return _checked(path, RawData(X, found.get("y"), feature_names=names))
+    parts = [found[name] for name in ("x_train", "x_test") if name in found]
+    labels = [found[name] for name in ("y_train", "y_test") if name in found]
+    if len(parts) != 2 or len(labels) == 1:
+        raise InputError(
+            f"{path} must hold X or x (and optionally y), or x_train and x_test (and optionally "
+            f"y_train and y_test); of these it holds: {', '.join(found) or 'none'}."
+        )
+    train, test = (_checked(path, RawData(*part)) for part in itertools.zip_longest(parts, labels))
+    if train.X.shape[1:] != test.X.shape[1:]:
+        raise InputError(
+            f"{path}: x_train and x_test must have samples of one shape, "
+            f"received {train.X.shape} and {test.X.shape}."
+        )
+    _check_one_kind(path, "x", train.X, test.X, lambda part: part.dtype == np.uint8)
+    if train.y is not None and test.y is not None:
+        _check_one_kind(path, "y", train.y, test.y, lambda part: part.dtype.kind in "biuf")
+    y = np.concatenate([train.y, test.y]) if labels else None
+    return _checked(path, RawData(np.concatenate(parts), y, len(train.X), names))
+
+
+def _check_one_kind(
+    path: Path,
+    name: str,
+    train: NDArray[Any],
+    test: NDArray[Any],
+    kind: Callable[[NDArray[Any]], bool],
+) -> None:
+    """Raises `InputError` for bytes beside scaled gray values, or numbers beside text."""
+    if kind(train) != kind(test):
+        raise InputError(
+            f"{path}: {name}_train and {name}_test must be of one kind, received "
+            f"{train.dtype} and {test.dtype}."
+        )
+
+
+def _checked(path: Path, raw: RawData) -> RawData:
+    """Returns checked data: numbers of a usable shape, a label for each sample, and names."""
+    X = raw.X
+    if X.ndim not in (2, 3) or X.size == 0:
+        raise InputError(
+            f"{path}: features must be (n_samples, n_features) or images (n, h, w), none "
+            f"of these 0; received the shape {X.shape}."
+        )
+    if X.dtype.kind not in "biuf":
+        raise InputError(f"{path}: features must be real numbers, received {X.dtype}.")
+    if raw.y is not None and raw.y.shape not in ((len(X),), (len(X), 1)):
+        raise InputError(
+            f"{path}: there must be one label for each of the {len(X)} samples, "
+            f"received labels of shape {raw.y.shape}."
+        )
+    n_features = math.prod(X.shape[1:])
+    if len(raw.feature_names) not in (0, n_features):
+        raise InputError(
+            f"{path}: feature_names must name each of the {n_features} features, received "
+            f"{len(raw.feature_names)} names."
+        )
+    return raw if raw.y is None else raw._replace(y=raw.y.reshape(-1))
+
+
+def _read_csv(path: Path) -> RawData:
+    lines = _csv_lines(path)
+    first = next(lines, None)
+    if first is None:
+        raise InputError(f"{path} is empty: a .csv file needs at least one row of numbers.")
+    is_header = _is_header(first[1])
+    names = first[1] if is_header else [str(i + 1) for i in range(len(first[1]))]
+    at = _label_column(path, names) if is_header else None
+    features, labels = [], []
+    for line, cells in lines if is_header else itertools.chain([first], lines):
+        if len(cells) != len(names):
+            raise InputError(
+                f"{path}, line {line}: every row needs {len(names)} cells as the first one has, "
+                f"received {len(cells)}."
+            )
+        if at is not None:
+            labels.append(_label(path, line, cells[at]))
+        features.append(_numbers(path, line, cells, names, at))
+    named = tuple(name for i, name in enumerate(names) if i != at) if is_header else ()
+    y = None if at is None else np.array(labels)
+    return _checked(path, RawData(np.array(features), y, feature_names=named))
+
+
+def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yields number, from 1, and stripped cells of each line that is not blank."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            for cells in reader:
+                if cells:
+                    yield reader.line_num, [cell.strip() for cell in cells]
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise _unreadable(
+            path, "a .csv file is UTF-8 text of comma-separated cells", error
+        ) from error
+
+
+def _is_header(cells: Iterable[str]) -> bool:
+    texts = [cell for cell in cells if cell]
+    named = any(text.lower() in LABEL_COLUMNS for text in texts)
+    return named or (bool(texts) and not any(map(_is_number, texts)))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        _number(cell)
+    except ValueError:
+        return not cell
+    return True
+
+
+def _number(cell: str) -> float:
+    if "_" in cell:  # Python reads it as a separator of thousands
+        raise ValueError(cell)
+    return float(cell)
+
+
+def _label_column(path: Path, names: Sequence[str]) -> int | None:
+    if not all(names):
+        raise InputError(
+            f"{path}: every column of a header needs a name, received {', '.join(names)!r}. "
+            "Leave out the row numbers (pandas: to_csv(index=False))."
+        )
+    at = [i for i, name in enumerate(names) if name.lower() in LABEL_COLUMNS]
+    if len(at) > 1:
+        raise InputError(
+            f"{path}: only one column may hold the labels, received "
+            f"{', '.join(names[i] for i in at)}. Rename or remove the others."
+        )
+    return at[0] if at else None
+
+
+def _label(path: Path, line: int, cell: str) -> str:
+    if not cell:
+        raise InputError(f"{path}, line {line}: every row needs a label, received an empty cell.")
+    return cell
+
+
+def _numbers(
+    path: Path, line: int, cells: Sequence[str], names: Sequence[str], skip: int | None
+) -> NDArray[np.float32]:
+    values = [i for i in range(len(cells)) if i != skip]
+    try:
+        return np.array([_number(cells[i] or "nan") for i in values], np.float32)
+    except ValueError:
+        bad = next(i for i in values if not _is_number(cells[i]))
+        raise InputError(
+            f"{path}, line {line}, column {names[bad]!r}: features must be numbers (or empty if "
+            f"missing), received {cells[bad]!r}. Labels go in a column called "
+            f"{' or '.join(LABEL_COLUMNS)}."
+        ) from None
