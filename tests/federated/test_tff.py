@@ -1,4 +1,4 @@
-"""TFF's process as its users call it, and the carrier where things go wrong."""
+"""TFF's process as its users call it, and the backend where things go wrong."""
 
 import contextlib
 import dataclasses
@@ -10,19 +10,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from federated.algorithms.clustergan import AdversarialWork, AverageGAN
-from federated.algorithms.pretraining import FederatedPretraining
-from federated.backends.local import LocalCarrier
+from federated.algorithms.clustergan import AdversarialWork, GeneratorAtClients
+from federated.algorithms.pretraining import AutoencoderTraining
+from federated.backends.local import LocalBackend
 from federated.backends.processes import backend_processes, marked_processes
-from federated.core.aggregation import aggregation
-from federated.core.algorithm import ClientData, ClientOutput, FederatedAlgorithm, ServerState
-from federated.core.local_training import LocalWork
-from federated.core.sampling import Participant, Plan
+from federated.core.aggregation import FedAvg, FedAvgM
+from federated.core.algorithm import ClientData, ClientOutput, FederatedAlgorithm
+from federated.core.local_training import LocalWork, TrainingState
+from federated.core.sampling import ClientSampler, Participant
 from federated.data.client_store import ClientStore
 from tests.federated.helpers import distance
 from tests.tfcluster.helpers import TINY
@@ -35,21 +36,45 @@ from tfcluster.errors import TrainingError
 if importlib.util.find_spec("tensorflow_federated") is None:
     pytest.skip("needs tensorflow-federated", allow_module_level=True)
 
-from federated.backends.tff.carrier import TFFCarrier
-
-from federated.backends.tff.process import FilesInput, RowsInput, build_process, build_round
+from federated.backends.tff.backend import TFFBackend
+from federated.backends.tff.process import FilesInput, SamplesInput, build_process, build_round
 from federated.backends.tff.worker import Worker, _OneExecutor, tff
 
-ROWS = [np.full((n, 2), n, np.float32) for n in (3, 1, 4, 5)]
-BAD, MISSING = 4, 5  # a client with a NaN, and one whose rows cannot be read
-EVERYONE = [Participant(i, 10 + i) for i in range(len(ROWS))]
+SAMPLES = [np.full((n, 2), n, np.float32) for n in (3, 1, 4, 5)]
+BAD, MISSING = 4, 5  # a client with a NaN, and one whose samples cannot be read
+EVERYONE = [Participant(i, 10 + i) for i in range(len(SAMPLES))]
+
+
+class EchoState(NamedTuple):
+    """State of an echo: a vector, and perhaps another."""
+
+    vector: tf.Tensor
+    grown: tuple = ()
+
+
+class EchoSums(NamedTuple):
+    """What clients send to be summed."""
+
+    n_samples: tf.Tensor
+    sent: tf.Tensor
+
+
+class EchoOfClient(NamedTuple):
+    """What each client sends."""
+
+    seeds: tf.Tensor
+    means: tf.Tensor
+    firsts: tf.Tensor
 
 
 @dataclasses.dataclass(frozen=True)
 class Echo(FederatedAlgorithm):
     """A round in which clients send what they were given; it can fail in several ways."""
 
-    fails_at: int = -1  # the client with so many rows
+    kind = "echo"
+    state_type, sums_type, per_client_type = EchoState, EchoSums, EchoOfClient
+
+    fails_at: int = -1  # the client with so many samples
     reads_nothing: bool = False
     grows: bool = False
 
@@ -57,32 +82,30 @@ class Echo(FederatedAlgorithm):
         return self
 
     def update(self, broadcast, data, seed):
-        n_rows = tf.shape(data.x)[0]
-        sent = tf.reduce_sum(data.x) + tf.reduce_sum(broadcast.weights[0])
+        n_samples = tf.shape(data.x)[0]
+        sent = tf.reduce_sum(data.x) + tf.reduce_sum(broadcast.vector)
         if self.reads_nothing:  # tf.errors.FailedPreconditionError
             nothing = tf.raw_ops.VarHandleOp(shape=[], dtype=tf.float32, shared_name="nothing")
             sent += tf.raw_ops.ReadVariableOp(resource=nothing, dtype=tf.float32)
-        check = tf.debugging.assert_none_equal(n_rows, self.fails_at, message="these rows again")
+        check = tf.debugging.assert_none_equal(n_samples, self.fails_at, message="as many again")
         with tf.control_dependencies([check]):
             sent = tf.identity(sent)
-        return ClientOutput((n_rows, sent), (seed, tf.reduce_mean(data.x, axis=0), data.y[0]))
+        each = EchoOfClient(seed, tf.reduce_mean(data.x, axis=0), data.y[0])
+        return ClientOutput(EchoSums(n_samples, sent), each)
 
-    def server_update(self, state, sums, gathered):
-        n_rows, sent = sums
-        seeds, means, firsts = gathered
-        context = (tf.zeros((7,)),) if self.grows else state.context
-        found = {"rows": n_rows, "sent": sent, "seeds": seeds, "means": means, "firsts": firsts}
-        return ServerState((state.weights[0] + 1,), (), context), found
+    def server_update(self, state, sums, per_client):
+        grown = (tf.zeros((7,)),) if self.grows else state.grown
+        return EchoState(state.vector + 1, grown), {**sums._asdict(), **per_client._asdict()}
 
 
-START = ServerState((tf.ones((2,)),))
+START = EchoState(tf.ones((2,)))
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    rows = [*ROWS, np.full((2, 2), np.nan), ROWS[0]]
-    labels = [np.arange(10 * i, 10 * i + len(x)) for i, x in enumerate(rows)]
-    store = ClientStore.write(tmp_path_factory.mktemp("clients"), zip(rows, labels, strict=True))
+    parts = [*SAMPLES, np.full((2, 2), np.nan), SAMPLES[0]]
+    labels = [np.arange(10 * i, 10 * i + len(x)) for i, x in enumerate(parts)]
+    store = ClientStore.write(tmp_path_factory.mktemp("clients"), zip(parts, labels, strict=True))
     (store.folder / f"{MISSING}.x").unlink()
     return store
 
@@ -94,9 +117,9 @@ def processes():
 
 
 @pytest.fixture(scope="module")
-def carrier(store):
-    with contextlib.closing(TFFCarrier(store, n_workers=2)) as carrier:
-        yield carrier
+def backend(store):
+    with contextlib.closing(TFFBackend(store, n_workers=2)) as backend:
+        yield backend
 
 
 @pytest.fixture(scope="module")
@@ -109,65 +132,65 @@ def context():
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 1], [2, 0, 3], [1]])
-def test_what_does_not_add_comes_in_client_order(carrier, order):
-    result = carrier.round(Echo(2), START, [EVERYONE[i] for i in order])
+def test_what_does_not_add_comes_in_client_order(backend, order):
+    result = backend.run_round(Echo(2), START, [EVERYONE[i] for i in order])
     found = {name: value.numpy() for name, value in result.metrics.items()}
     assert found["seeds"].tolist() == [10 + i for i in order]
     assert found["firsts"].tolist() == [10 * i for i in order]
-    np.testing.assert_array_equal(found["means"], [ROWS[i].mean(axis=0) for i in order])
-    assert found["rows"] == sum(len(ROWS[i]) for i in order)
-    assert found["sent"] == sum(ROWS[i].sum() + 2 for i in order)
-    assert result.state.weights[0].numpy().tolist() == [2, 2]
+    np.testing.assert_array_equal(found["means"], [SAMPLES[i].mean(axis=0) for i in order])
+    assert found["n_samples"] == sum(len(SAMPLES[i]) for i in order)
+    assert found["sent"] == sum(SAMPLES[i].sum() + 2 for i in order)
+    assert result.state.vector.numpy().tolist() == [2, 2]
     assert result.bytes_up == len(order) * (4 + 4 + 4 + 8 + 8)
 
 
-def test_names_of_clients_whose_numbers_are_not_finite(carrier):
+def test_names_of_clients_whose_numbers_are_not_finite(backend):
     participants = [EVERYONE[0], Participant(BAD, 1), EVERYONE[2]]
-    result = carrier.round(Echo(2), START, participants)
+    result = backend.run_round(Echo(2), START, participants)
     assert result.left_out == [BAD]
-    assert float(result.metrics["sent"]) == ROWS[0].sum() + ROWS[2].sum() + 4
+    assert float(result.metrics["sent"]) == SAMPLES[0].sum() + SAMPLES[2].sum() + 4
     assert result.metrics["seeds"].numpy().tolist() == [10, 0, 12]
 
 
-def test_the_state_may_change_its_shape(carrier):
-    first = carrier.round(Echo(2, grows=True), START, EVERYONE).state
-    assert first.context[0].shape == (7,)
-    assert carrier.round(Echo(2, grows=True), first, EVERYONE).state.weights[0][0] == 3
+def test_the_state_may_change_its_shape(backend):
+    first = backend.run_round(Echo(2, grows=True), START, EVERYONE).state
+    assert first.grown[0].shape == (7,)
+    assert backend.run_round(Echo(2, grows=True), first, EVERYONE).state.vector[0] == 3
     with pytest.raises(TypeError, match="not assignable"):
         build_process(Echo(2, grows=True), START)
 
 
-def test_a_client_that_fails_stops_the_round(carrier):
-    with pytest.raises(TrainingError, match="these rows again"):
-        carrier.round(Echo(2, fails_at=4), START, EVERYONE)
+def test_a_client_that_fails_stops_the_round(backend):
+    with pytest.raises(TrainingError, match="as many again"):
+        backend.run_round(Echo(2, fails_at=4), START, EVERYONE)
     with pytest.raises(TrainingError, match=rf"{MISSING}\.x; No such file"):
-        carrier.round(Echo(2), START, [EVERYONE[0], Participant(MISSING, 0)])
+        backend.run_round(Echo(2), START, [EVERYONE[0], Participant(MISSING, 0)])
     assert (
-        carrier.round(Echo(2, fails_at=9), START, EVERYONE).left_out == []
+        backend.run_round(Echo(2, fails_at=9), START, EVERYONE).left_out == []
     )  # and the next goes on
 
 
 @pytest.mark.timeout(60)
-def test_an_error_that_tff_would_repeat_for_ever(carrier):
+def test_an_error_that_tff_would_repeat_forever(backend):
     with pytest.raises(TrainingError, match=r"uninitialized|does not exist"):
-        carrier.round(Echo(2, reads_nothing=True), START, EVERYONE)
+        backend.run_round(Echo(2, reads_nothing=True), START, EVERYONE)
 
 
 @pytest.mark.timeout(60)
 def test_a_worker_that_dies(store, processes):
     before = marked_processes(processes)
-    carrier = TFFCarrier(store)
-    carrier.round(Echo(2), START, EVERYONE)
+    backend = TFFBackend(store)
+    backend.run_round(Echo(2), START, EVERYONE)
     (worker,) = marked_processes(processes) - before
     environment = Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")
     assert b"TF_NUM_INTRAOP_THREADS=1" in environment
     os.kill(worker, signal.SIGKILL)
     with pytest.raises(TrainingError, match=r"ended .exit code -9"):
-        carrier.round(Echo(2), START, EVERYONE)
-    carrier.close()
-    assert carrier.round(Echo(2), START, EVERYONE).left_out == []  # on a new one
-    carrier.close()
-    carrier.close()
+        backend.run_round(Echo(2), START, EVERYONE)
+    backend.close()
+    assert backend.run_round(Echo(2), START, EVERYONE).left_out == []  # on a new one
+    backend.close()
+    backend.close()
     assert marked_processes(processes) == before
 
 
@@ -206,19 +229,19 @@ def test_one_executor_at_a_time():
 
 
 def training(store):
-    """The algorithm, the state before and, of three rounds of the local carrier, after."""
+    """Returns the algorithm, the state before, and after three rounds on the local backend."""
     work = LocalWork(epochs=2, batch_size=2)
-    alg = FederatedPretraining(2, work, aggregation("fedavgm"), TINY)
+    alg = AutoencoderTraining(2, work, FedAvgM(), TINY)
     start = AutoencoderTrainer(2, TINY)
     start.reset(3)
-    state = before = alg.state(start.autoencoder.get_weights())
-    with contextlib.closing(LocalCarrier(store)) as local:
+    state = before = alg.initial_state(start.autoencoder.get_weights())
+    with contextlib.closing(LocalBackend(store)) as local:
         for number in range(3):
-            state = local.round(alg, state, Plan(4).round(number)).state
+            state = local.run_round(alg, state, ClientSampler(4).participants(number)).state
     return alg, before, state
 
 
-@pytest.mark.parametrize("form", ["rows", "files"])
+@pytest.mark.parametrize("form", ["samples", "files"])
 def test_initialize_and_next(store, context, form):
     alg, before, expected = training(store)
     process = build_process(alg, before, form)
@@ -226,25 +249,25 @@ def test_initialize_and_next(store, context, form):
     tf.nest.map_structure(np.testing.assert_array_equal, state, before)
     for number in range(3):
         clients = [
-            RowsInput(store[client], seed)
-            if form == "rows"
+            SamplesInput(store[client], seed)
+            if form == "samples"
             else FilesInput(str(store.folder / str(client)), seed)
-            for client, seed in Plan(4).round(number)
+            for client, seed in ClientSampler(4).participants(number)
         ]
         state, metrics, is_finite = process.next(state, clients)
-    assert isinstance(state, ServerState)
-    assert metrics["rows"] == sum(map(len, ROWS))
+    assert isinstance(state, TrainingState)
+    assert metrics["n_samples"] == sum(map(len, SAMPLES))
     assert is_finite.tolist() == [True] * 4
     moved = distance(before.weights, expected.weights)
     assert distance(state.weights, expected.weights) < 1e-5 * moved
-    assert distance(state.slots, expected.slots) < 1e-5 * moved
+    assert distance(state.optimizer, expected.optimizer) < 1e-5 * moved
 
 
-def test_arrays_of_rows_will_do(context):
+def test_arrays_of_samples_will_do(context):
     process = build_process(Echo(2), START)
-    rows = RowsInput(ClientData(ROWS[0], np.array([5, 6, 7])), 1)
-    state, metrics, _ = process.next(process.initialize(), [rows, rows._replace(seed=2)])
-    assert state.weights[0].tolist() == [2, 2]
+    given = SamplesInput(ClientData(SAMPLES[0], np.array([5, 6, 7])), 1)
+    state, metrics, _ = process.next(process.initialize(), [given, given._replace(seed=2)])
+    assert state.vector.tolist() == [2, 2]
     assert metrics["seeds"].tolist() == [1, 2]
 
 
@@ -255,16 +278,15 @@ import sys
 from pathlib import Path
 import numpy as np
 from federated.data.client_store import ClientStore
-from federated.algorithms.clustergan import AdversarialWork, AverageGAN
 from federated.core.sampling import Participant
 from federated.backends.processes import backend_processes
-from federated.backends.tff.carrier import TFFCarrier
+from federated.backends.tff.backend import TFFBackend
 from tests.federated.test_tff import START, Echo
 with backend_processes(Path(sys.argv[1])) as mark:
     store = ClientStore.write(Path(sys.argv[1]), [(np.ones((3, 2)), None)])
-    carrier = TFFCarrier(store)
+    backend = TFFBackend(store)
     while True:
-        carrier.round(Echo(2), START, [Participant(0, 0)])
+        backend.run_round(Echo(2), START, [Participant(0, 0)])
         if mark:
             print(mark, flush=True)
             mark = None
@@ -303,11 +325,11 @@ def test_without_the_package(monkeypatch):
 def test_models_that_were_there_still_run():
     """Keras changes the classes of all layers when one is made in a graph of TFF's."""
     there = GANTrainer(2, 3, GANConfig(networks="pendigits", n_noise=2))
-    alg = FederatedPretraining(2, LocalWork(), aggregation("fedavg"), TINY)
+    alg = AutoencoderTraining(2, LocalWork(), FedAvg(), TINY)
     start = AutoencoderTrainer(2, TINY)
-    build_round(alg, alg.state(start.autoencoder.get_weights()))
-    gan = AverageGAN(2, AdversarialWork(1), aggregation("fedavg"), 3, there.config)
-    build_round(gan, gan.first_state(*(network.get_weights() for network in there.networks)))
+    build_round(alg, alg.initial_state(start.autoencoder.get_weights()))
+    gan = GeneratorAtClients(2, AdversarialWork(1), FedAvg(), 3, there.config)
+    build_round(gan, gan.initial_state(*(network.get_weights() for network in there.networks)))
     for network in there.networks:
         assert network(tf.zeros((4, network.input_shape[1]))).shape[0] == 4
     assert start.encoder(tf.zeros((4, 2))).shape[0] == 4
