@@ -1,4 +1,4 @@
-"""The frame of the federated commands around their estimator: folder, progress, labels, pictures."""
+"""The frame of the federated commands: folder, progress, labels, pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The common part of the federated estimators: scikit-learn's conventions, clients, fitted attributes."""
+"""The common part of the federated estimators: conventions, clients, fitted attributes."""
 
 from __future__ import annotations
 
