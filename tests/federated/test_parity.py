@@ -22,6 +22,7 @@ from federated.core.sampling import ClientSampler
 from federated.data.client_store import ClientStore
 from federated.phases.dec import FederatedDECConfig, pretraining_phases
 from tests.federated.helpers import GANOutputs, distance
+from tests.federated.test_structure import CASES as ROUNDS
 from tests.tfcluster.helpers import TINY, blobs
 from tfcluster.config import SGD, GANConfig
 from tfcluster.dec.autoencoder import AutoencoderTrainer
@@ -165,14 +166,15 @@ def backend(make):
 
 
 def run(backend, algorithms, state, first=0, last=N_ROUNDS, sampler=SAMPLER):
-    """Runs rounds `first` to `last`; returns the state after each, and the last result."""
+    """Runs rounds `first` to `last`; returns the state after each, and the results of the last."""
     states = []
     for number in range(first, last):
+        results = []
         for algorithm in algorithms:
-            result = backend.run_round(algorithm, state, sampler.participants(number))
-            state = result.state
+            results.append(backend.run_round(algorithm, state, sampler.participants(number)))
+            state = results[-1].state
         states.append(state)
-    return states, result
+    return states, results
 
 
 def arrays(state):
@@ -218,17 +220,38 @@ def assert_same_bits(first, second):
         np.testing.assert_array_equal(a, b)
 
 
+def assert_same_findings(result, expected, rtol):
+    assert result.left_out == expected.left_out == []
+    assert result.bytes_up == expected.bytes_up
+    assert list(result.metrics) == list(expected.metrics)
+    for name, value in expected.metrics.items():
+        np.testing.assert_allclose(result.metrics[name], value, rtol=rtol, err_msg=name)
+
+
 def test_weights_are_the_local_ones(backend, case):
-    algorithms, state, look, expected, expected_result = case
-    states, result = run(backend, algorithms, state)
+    algorithms, state, look, expected, expected_results = case
+    states, results = run(backend, algorithms, state)
     after_one, after_all = apart(states, expected, state, look)
     assert after_one <= 1e-5
     assert after_all <= 1e-3
-    assert result.left_out == []
-    assert result.bytes_up == expected_result.bytes_up
-    assert list(result.metrics) == list(expected_result.metrics)
-    for name, value in expected_result.metrics.items():
-        np.testing.assert_allclose(result.metrics[name], value, rtol=1e-3)
+    for result, expected_result in zip(results, expected_results, strict=True):
+        assert_same_findings(result, expected_result, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["moments", "first layer", "second layer", "client centroids", "cluster pass", "distance pass"],
+)
+def test_a_round_finds_what_the_local_one_finds(oracle, backend, name):
+    """In algorithms whose rounds are not repeated above."""
+    algorithm, state = ROUNDS[name]()
+    participants = SAMPLER.participants(0, full_participation=True)
+    result, expected = (
+        used.run_round(algorithm, state, participants) for used in (backend, oracle)
+    )
+    assert_same_findings(result, expected, rtol=1e-5)
+    for a, b in zip(arrays(result.state), arrays(expected.state), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 def test_a_client_that_is_missing_would_be_seen(oracle, case):
