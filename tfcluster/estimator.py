@@ -47,7 +47,7 @@ class FitData(NamedTuple):
 
     Attributes:
       x: `(n_samples, n_features)` float32, standardized if asked for.
-      standardizer: What standardized them, or None.
+      standardizer: The standardizer that was applied, or None.
       feature_names: `(n_features,)` names of the columns, or None without any.
     """
 
@@ -56,7 +56,7 @@ class FitData(NamedTuple):
     feature_names: np.ndarray | None
 
     def fitted(self) -> dict[str, Any]:
-        """Returns the fitted attributes that samples alone decide."""
+        """Returns the fitted attributes that depend only on the samples."""
         return {
             "n_features_in_": self.x.shape[1],
             "standardizer_": self.standardizer,
@@ -204,7 +204,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
         check_standardize(self.standardize)
         seen = BaseEstimator()
         x = check_matrix(
-            seen, X, min_rows=self.n_clusters, reset=True, allow_missing=bool(self.standardize)
+            seen, X, min_samples=self.n_clusters, reset=True, allow_missing=bool(self.standardize)
         )
         standardizer = Standardizer.fit(x) if self.standardize else None
         if standardizer:
@@ -295,19 +295,8 @@ def warn_empty_clusters(labels: np.ndarray, n_clusters: int) -> None:
 
 
 def digest(*arrays: np.ndarray) -> str:
-    """SHA-256 of the arrays' bytes."""
+    """Returns the SHA-256 of the arrays' bytes."""
     value = hashlib.sha256()
     for array in arrays:
         value.update(array.tobytes())
     return value.hexdigest()
-
-
-def numbered(prefix: str, arrays: list[np.ndarray]) -> Arrays:
-    """A list as named arrays, for `unnumbered` to take apart."""
-    return {f"{prefix}/{i}": array for i, array in enumerate(arrays)}
-
-
-def unnumbered(prefix: str, arrays: Arrays) -> list[np.ndarray]:
-    """The list that `numbered` named."""
-    count = sum(name.startswith(f"{prefix}/") for name in arrays)
-    return [arrays[f"{prefix}/{i}"] for i in range(count)]
