@@ -189,7 +189,7 @@ class _DECLearner(TrainingLearner):
         optimizer = client_optimizer(trainer.loop.optimizer, algorithm.aggregation)
         super().__init__(optimizer, algorithm.aggregation)
         self._trainer, self._work, self._target = trainer, algorithm.work, algorithm.target
-        self._loop = TrainingLoop(trainer.row_loss, optimizer, divisible=trainer.loop.divisible)
+        self._loop = TrainingLoop(trainer.sample_loss, optimizer, divisible=trainer.loop.divisible)
 
     def train(self, broadcast: State, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Takes steps towards the target of the last update."""

@@ -8,7 +8,7 @@ from sklearn.cluster import KMeans
 from tfcluster import metrics
 from tfcluster.clustergan.inference import select_recovered
 from tfcluster.config import GANConfig
-from tfcluster.dec.self_training import fit_kmeans
+from tfcluster.training.kmeans import fit_kmeans
 
 
 def cluster_codes(codes: np.ndarray, n_clusters: int, config: GANConfig) -> KMeans:

@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from sklearn.cluster import KMeans
 
 from tfcluster.config import DECConfig
 from tfcluster.dec.autoencoder import AutoencoderTrainer, make_batch_order, make_step_record
 from tfcluster.files import Arrays
 from tfcluster.layers import ClusteringLayer
-from tfcluster.runtime import single_threaded
+from tfcluster.training.kmeans import fit_kmeans
 from tfcluster.training.loop import Forward, TrainingLoop, derive_seed
 from tfcluster.training.optimizers import build_optimizer
 from tfcluster.training.phases import Phase, Record, diverged
@@ -205,16 +204,3 @@ class DECTrainer:
         if self.config.target == "batch":
             p = tf.stop_gradient(target_distribution(q))
         return clustering_loss(q, p)
-
-
-def fit_kmeans(z: np.ndarray, n_clusters: int, restarts: int, seed: int) -> KMeans:
-    """Fits scikit-learn's k-means on one thread; on several its bits differ from run to run.
-
-    Args:
-      z: `(n_samples, n_features)`.
-      n_clusters: Number of centroids.
-      restarts: Number of starts, of which the best is kept.
-      seed: Seed of the starts.
-    """
-    with single_threaded():
-        return KMeans(n_clusters, n_init=restarts, random_state=seed).fit(z)
