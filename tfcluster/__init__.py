@@ -1,15 +1,16 @@
 """Deep clustering that matches the originals' code: DEC and ClusterGAN.
 
-Names are imported when they are first used, so that `import tfcluster` is quick.
+Names are imported on first use, so that `import tfcluster` is fast.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
 from typing import TYPE_CHECKING, Any
 
-# TensorFlow reads this when it is first imported; whoever wants its log sets it beforehand.
+# TensorFlow reads this on its first import; set it earlier to see TensorFlow's log.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from tfcluster.dec.self_training import target_distribution as target_distribution
     from tfcluster.errors import InputError as InputError
     from tfcluster.layers import ClusteringLayer as ClusteringLayer
+
+    __version__: str
 
 _HOMES = {
     "ClusterGAN": "tfcluster.clustergan.estimator",
@@ -51,6 +54,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version("tfcluster")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     if name in _MODULES:
@@ -59,4 +64,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__, "__version__"})

@@ -1,4 +1,4 @@
-"""What a user is told when the input, not the program, is wrong."""
+"""Errors with messages for users."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """A user's mistake: states the rule, what was received and what to do.
+    """A user's mistake; the message states the rule, what was received and what to do.
 
     The command line prints it without a traceback and exits with code 2.
     """
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on, as when the loss is not finite; says what happened."""
+    """Training cannot continue, e.g. because the loss is not finite."""
 
 
 def unknown_name(kind: str, received: str, known: Iterable[str]) -> InputError:
-    """An `InputError` for a name that is not in a list, with the nearest one that is.
+    """Returns the error for an unknown name; its message has the most similar known one.
 
     Args:
-      kind: What the name stands for, as the user calls it ("data set", "preset").
+      kind: What the name stands for, in the user's words ("data set", "preset").
       received: The name that was given.
-      known: The names there are.
+      known: All names.
     """
     names = sorted(known)
     close = difflib.get_close_matches(received.lower(), names, n=1, cutoff=0.5)

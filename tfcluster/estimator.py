@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import numbers
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -19,6 +20,7 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+import tfcluster
 from tfcluster.config import from_dict, to_dict, to_python
 from tfcluster.errors import InputError
 from tfcluster.files import Arrays, load_arrays, save_arrays
@@ -45,7 +47,7 @@ class FitData(NamedTuple):
 
     Attributes:
       x: `(n_samples, n_features)` float32, standardized if asked for.
-      standardizer: What standardized them, or None.
+      standardizer: The standardizer that was applied, or None.
       feature_names: `(n_features,)` names of the columns, or None without any.
     """
 
@@ -54,7 +56,7 @@ class FitData(NamedTuple):
     feature_names: np.ndarray | None
 
     def fitted(self) -> dict[str, Any]:
-        """Returns the fitted attributes that samples alone decide."""
+        """Returns the fitted attributes that depend only on the samples."""
         return {
             "n_features_in_": self.x.shape[1],
             "standardizer_": self.standardizer,
@@ -97,6 +99,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
         fitted = self._get_fitted()
         meta = {
             "estimator": self.kind,
+            "version": tfcluster.__version__,
             "preset": _to_json(self.preset),
             "arguments": {name: _to_json(value) for name, value in self._arguments().items()},
             "random_state": int(self.random_state) if self._is_repeatable else None,
@@ -109,21 +112,25 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
         """Returns the estimator that `save` wrote.
 
         Raises:
-          InputError: If the file is missing, damaged or not saved by this kind of estimator.
+          InputError: If the file is missing, damaged, not saved by this kind of estimator, or
+            saved by a newer version of tfcluster.
         """
         arrays, meta = load_arrays(path)
+        _refuse_newer(path, meta)
         try:
             return cls._from_saved(arrays, meta)
         except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
+            reason = f" {error}" if isinstance(error, InputError) else ""
             raise InputError(
-                f"{path} holds no fitted {cls.kind} of this version. Give a file that "
+                f"{path} holds no fitted {cls.kind} that tfcluster {tfcluster.__version__} can "
+                f"read; {_name_writer(meta)} wrote it.{reason} Give a file that "
                 f"`{cls.kind}.save` wrote."
             ) from error
 
     @classmethod
     def _from_saved(cls: type[Self], arrays: Arrays, meta: Any) -> Self:
         if meta["estimator"] != cls.kind:
-            raise KeyError(cls.kind)
+            raise InputError(f"It is the file of another estimator, {meta['estimator']}.")
         fitted = cls.fitted_kind.from_file(arrays, meta)
         # files of the version before hold no arguments, and null for a preset without a name
         arguments = {name: _from_json(value) for name, value in meta.get("arguments", {}).items()}
@@ -197,7 +204,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
         check_standardize(self.standardize)
         seen = BaseEstimator()
         x = check_matrix(
-            seen, X, min_rows=self.n_clusters, reset=True, allow_missing=bool(self.standardize)
+            seen, X, min_samples=self.n_clusters, reset=True, allow_missing=bool(self.standardize)
         )
         standardizer = Standardizer.fit(x) if self.standardize else None
         if standardizer:
@@ -239,6 +246,29 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
         return FitCheckpoint(path, identity, trainer.state, trainer.set_state, every_seconds)
 
 
+def _refuse_newer(path: str | os.PathLike[str], meta: Any) -> None:
+    """Raises `InputError` for a file of a newer version, which may hold what this one ignores."""
+    ours, theirs = tfcluster.__version__, _version_of(meta)
+    if theirs is not None and _release(theirs) > _release(ours):
+        raise InputError(
+            f"{path} was written by tfcluster {theirs}, which is newer than this version, {ours}. "
+            "Update tfcluster to read it."
+        )
+
+
+def _name_writer(meta: Any) -> str:
+    version = _version_of(meta)
+    return f"tfcluster {version}" if version else "an early tfcluster 0.1, which named no version,"
+
+
+def _version_of(meta: Any) -> str | None:
+    return meta.get("version") if isinstance(meta, Mapping) else None
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)[:3]))
+
+
 def _to_json(value: Any) -> Any:
     return to_dict(value) if dataclasses.is_dataclass(value) else to_python(value)
 
@@ -265,19 +295,8 @@ def warn_empty_clusters(labels: np.ndarray, n_clusters: int) -> None:
 
 
 def digest(*arrays: np.ndarray) -> str:
-    """SHA-256 of the arrays' bytes."""
+    """Returns the SHA-256 of the arrays' bytes."""
     value = hashlib.sha256()
     for array in arrays:
         value.update(array.tobytes())
     return value.hexdigest()
-
-
-def numbered(prefix: str, arrays: list[np.ndarray]) -> Arrays:
-    """A list as named arrays, for `unnumbered` to take apart."""
-    return {f"{prefix}/{i}": array for i, array in enumerate(arrays)}
-
-
-def unnumbered(prefix: str, arrays: Arrays) -> list[np.ndarray]:
-    """The list that `numbered` named."""
-    count = sum(name.startswith(f"{prefix}/") for name in arrays)
-    return [arrays[f"{prefix}/{i}"] for i in range(count)]

@@ -1,7 +1,7 @@
-"""Files that are either whole or not there: atomic, checksummed, free of pickle.
+"""Files that are either complete or absent: atomic, checksummed, without pickle.
 
-A file of arrays is an ordinary `.npz` plus `__meta__`, a JSON text that also holds the SHA-256 of
-everything else, so `numpy.load` opens it.
+A file of arrays is an ordinary `.npz` that `numpy.load` opens. Its entry `__meta__` is a JSON text
+with plain values and the SHA-256 of all arrays.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import io
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,17 +27,19 @@ _META = "__meta__"
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Opens a file that replaces what stands at `path` when it was written to the end.
+    """Opens a file that replaces `path` once it is complete.
 
-    A link is followed. Folders that are missing are made.
+    A link is followed. Missing folders are created.
 
     Raises:
-      InputError: If there is something else than an ordinary file, the folder cannot be written
-        or the disk is full; what stood at `path` stays.
+      InputError: If `path` is not an ordinary file, the folder cannot be written or the disk is
+        full; an earlier file at `path` stays.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
-        raise InputError(f"Cannot write {os.fspath(path)!r}: it is no ordinary file. Name another.")
+        raise InputError(
+            f"Cannot write {os.fspath(path)!r}: it is no ordinary file. Choose another."
+        )
     temporary = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -60,15 +62,15 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], 
     """Writes arrays and plain values to one file.
 
     Args:
-      path: Where to.
-      arrays: By name.
-      meta: Anything JSON can hold.
+      path: The file.
+      arrays: Arrays by name.
+      meta: Anything that JSON can hold.
 
     Raises:
-      InputError: If the file cannot be written; what stood there before stays.
+      InputError: If the file cannot be written; an earlier file at `path` stays.
     """
-    text = json.dumps({"sha256": _digest(arrays), "meta": meta})
-    # first in memory: a zip file that meets a full disk half-way cannot be closed
+    text = json.dumps({"sha256": _hash(arrays), "meta": meta})
+    # in memory first: a zip file cannot be closed after the disk became full
     whole = io.BytesIO()
     np.savez(whole, **{**arrays, _META: np.array(text)})
     with atomic_write(Path(path)) as file:
@@ -76,10 +78,7 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], 
 
 
 def load_arrays(path: str | os.PathLike[str]) -> tuple[Arrays, Any]:
-    """Reads what `save_arrays` wrote.
-
-    Returns:
-      The arrays by name, and the plain values.
+    """Returns what `save_arrays` wrote: the arrays by name, and the plain values.
 
     Raises:
       InputError: If the file is missing, damaged, holds pickled objects or is of another kind.
@@ -90,17 +89,28 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[Arrays, Any]:
         text = json.loads(str(arrays.pop(_META)))
     except FileNotFoundError as error:
         raise InputError(f"There is no file {path}.") from error
-    # a damaged file fails in numpy, zipfile, zlib or json, each in its own way
+    # damaged files raise various errors of numpy, zipfile, zlib and json
     except Exception as error:
         raise InputError(
             f"{path} is not a whole tfcluster file: it is damaged, cut short, holds pickled "
-            "objects or was written by another program. Take a copy of it or make it anew."
+            "objects or was written by another program. Use a copy of it, or write it anew."
         ) from error
-    if not isinstance(text, dict) or text.get("sha256") != _digest(arrays):
+    if not isinstance(text, dict) or text.get("sha256") != _hash(arrays):
         raise InputError(
-            f"{path} is damaged: its checksum does not hold. Take a copy of it or make it anew."
+            f"{path} is damaged: its checksum is wrong. Use a copy of it, or write it anew."
         )
     return arrays, text["meta"]
+
+
+def pack_arrays(prefix: str, arrays: Sequence[np.ndarray]) -> Arrays:
+    """Returns a list of arrays by name: `prefix/0`, `prefix/1`, ..."""
+    return {f"{prefix}/{i}": array for i, array in enumerate(arrays)}
+
+
+def unpack_arrays(prefix: str, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """Returns the list that `pack_arrays` named, from among other arrays."""
+    count = sum(name.startswith(f"{prefix}/") for name in arrays)
+    return [arrays[f"{prefix}/{i}"] for i in range(count)]
 
 
 def check_identity(
@@ -122,7 +132,7 @@ def check_identity(
         )
 
 
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+def _hash(arrays: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.sha256()
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])

@@ -1,4 +1,4 @@
-"""What a fit found, as values in memory and as the content of a model file."""
+"""Results of a fit, in memory and in a model file."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Fitted:
 
     @classmethod
     def from_file(cls: type[Self], arrays: Arrays, values: Any) -> Self:
-        """Returns what `to_arrays` and `to_values` gave.
+        """Returns the results that `to_arrays` and `to_values` wrote.
 
         Raises:
           InputError: If the configuration is unknown, or breaks a rule.

@@ -1,4 +1,4 @@
-"""Settings of a whole process that results depend on, and the words to report them in."""
+"""Settings of a process that results depend on, and reports of them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from threadpoolctl import threadpool_limits
 def set_threads(n_threads: int, *, per_operation: bool = False) -> None:
     """Lets TensorFlow run `n_threads` operations side by side, each on one thread.
 
-    A batch of 256 rows is too small for two threads in one product; see `training.train_step`.
-    Has to come before TensorFlow's first operation.
+    A batch of 256 samples is too small for two threads in one product; see
+    `training.loop.train_step`. Call it before TensorFlow's first operation.
 
     Args:
-      n_threads: Threads.
-      per_operation: All threads in one operation after another instead, for networks with
+      n_threads: Number of threads.
+      per_operation: Whether one operation at a time uses all threads instead, for networks with
         `GANConfig.has_large_products`.
     """
     import tensorflow as tf
@@ -38,31 +38,31 @@ _SINGLE_THREADED = threading.RLock()
 
 @contextlib.contextmanager
 def single_threaded() -> Iterator[None]:
-    """Lets BLAS and OpenMP use one thread; one such block at a time, since the limit is global."""
+    """Limits BLAS and OpenMP to one thread; the limit is global, so blocks wait for each other."""
     with _SINGLE_THREADED, threadpool_limits(1):
         yield
 
 
-def available_cores() -> int:
-    """Cores this process may use."""
+def count_cores() -> int:
+    """Returns the number of cores this process may use."""
     return len(os.sched_getaffinity(0))
 
 
-def provenance() -> dict[str, Any]:
-    """What a result needs to be compared with another: versions, machine, git revision."""
+def collect_provenance() -> dict[str, Any]:
+    """Returns versions, machine and git revision, which may explain differences of results."""
     packages = ("tfcluster", "tensorflow", "keras", "numpy", "scipy", "scikit-learn")
     return {
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in packages},
-        **_installed("flwr", "ray", "tensorflow-federated"),
-        "machine": f"{platform.system()} {platform.machine()}, {_cpu_model()}",
-        "cores": available_cores(),
-        "git": git_revision(),
+        **_find_versions("flwr", "ray", "tensorflow-federated"),
+        "machine": f"{platform.system()} {platform.machine()}, {_name_processor()}",
+        "cores": count_cores(),
+        "git": read_git_revision(),
     }
 
 
-def _installed(*packages: str) -> dict[str, str]:
-    """Versions of those that are there; a central run needs none of them."""
+def _find_versions(*packages: str) -> dict[str, str]:
+    """Returns the versions of installed packages; a centralized run needs none of them."""
     found = {}
     for name in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -70,24 +70,26 @@ def _installed(*packages: str) -> dict[str, str]:
     return found
 
 
-def git_revision() -> str:
-    """The commit of this source tree, with `+` if code was changed since; or "unknown"."""
+def read_git_revision() -> str:
+    """Returns the commit of this source tree, with `+` if code was changed since; or "unknown"."""
     here = Path(__file__).parent
     try:
-        revision = _git(here, "rev-parse", "HEAD")
-        # Code alone: a result that was just added does not make the next one doubtful.
-        changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", ":(top)*.py")
+        revision = _run_git(here, "rev-parse", "HEAD")
+        # Only code: a result that was just added does not make the next one doubtful.
+        changed = _run_git(
+            here, "status", "--porcelain", "--untracked-files=no", "--", ":(top)*.py"
+        )
         return revision + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
 
-def _git(folder: Path, *words: str) -> str:
+def _run_git(folder: Path, *words: str) -> str:
     command = ["git", "-C", str(folder), *words]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _cpu_model() -> str:
+def _name_processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Checks at the public edge; everything behind it may trust its input."""
+"""Checks of input from users; private code trusts its input."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def check_n_clusters(n_clusters: Any) -> None:
 
 
 def check_seed(random_state: Any) -> int:
-    """A whole number that a run's random numbers are derived from, in [0, 2^31 - 1).
+    """Returns the seed of a run, in [0, 2^31 - 1).
 
     Raises:
-      InputError: If scikit-learn takes no such `random_state`.
+      InputError: If scikit-learn does not accept `random_state`.
     """
     try:
         return int(check_random_state(random_state).randint(2**31 - 1))
@@ -70,14 +70,19 @@ def check_feature_names(names: Any, n_features: int) -> np.ndarray | None:
 
 
 def check_matrix(
-    estimator: Any, X: Any, *, min_rows: int = 1, reset: bool = False, allow_missing: bool = False
+    estimator: Any,
+    X: Any,
+    *,
+    min_samples: int = 1,
+    reset: bool = False,
+    allow_missing: bool = False,
 ) -> np.ndarray:
     """Returns the samples an estimator was given, as a matrix.
 
     Args:
       estimator: Its `n_features_in_` holds, or is set when `reset`.
       X: `(n_samples, n_features)`, anything scikit-learn takes.
-      min_rows: Fewest samples allowed.
+      min_samples: Fewest samples allowed.
       reset: Whether this is `fit`.
       allow_missing: Whether NaN is allowed, for a `Standardizer` to fill.
 
@@ -102,13 +107,13 @@ def check_matrix(
             )
     except ValueError as error:
         rule, *more = str(error).splitlines()
-        if "contains" in rule:  # NaN or infinity, with advice on supervised estimators
+        if "contains" in rule:  # NaN or infinity; the advice is for supervised estimators
             more = ["Impute or drop such values first."]
         raise InputError(" ".join([rule, *more])) from error
-    if len(matrix) < min_rows:
+    if len(matrix) < min_samples:
         raise InputError(
-            f"n_samples={len(matrix)} should be >= n_clusters={min_rows}. Give more rows or ask "
-            "for fewer clusters."
+            f"n_samples={len(matrix)} should be >= n_clusters={min_samples}. Give more samples or "
+            "ask for fewer clusters."
         )
     if reset:
         check_distinct(matrix)
@@ -118,4 +123,6 @@ def check_matrix(
 def check_distinct(matrix: np.ndarray) -> None:
     """Raises `InputError` if all samples of `matrix`, `(n_samples, n_features)`, are the same."""
     if (matrix == matrix[0]).all():
-        raise InputError(f"All {len(matrix)} rows are identical, so there is nothing to cluster.")
+        raise InputError(
+            f"All {len(matrix)} samples are identical, so there is nothing to cluster."
+        )

@@ -23,12 +23,11 @@ from federated.data.federated_dataset import Federation
 from federated.phases.clustergan import AdversarialStage, FederatedGANConfig, gan_stages
 from federated.phases.dec import FederatedDECConfig, dec_stages
 from tfcluster.clustergan.trainer import GANTrainer
-from tfcluster.config import EndToEnd, dec_config, gan_config, override
+from tfcluster.config import EndToEnd, get_dec_config, get_gan_config, override
 from tfcluster.dec.estimator import DEC
 from tfcluster.dec.self_training import DECTrainer
 from tfcluster.errors import InputError
-from tfcluster.estimator import unnumbered
-from tfcluster.files import Arrays
+from tfcluster.files import Arrays, unpack_arrays
 from tfcluster.training.phases import run_phases
 
 SCORES = ("accuracy", "nmi", "ari", "purity")
@@ -117,7 +116,7 @@ class Model(abc.ABC):
 class _Autoencoder(Model):
     def __init__(self, case: Case, n_clusters: int) -> None:
         super().__init__(case, n_clusters)
-        model = dec_config("keras", case.dataset)
+        model = get_dec_config("keras", case.dataset)
         size = model.batch_size
         usual = FederatedDECConfig(
             model=model,
@@ -165,7 +164,7 @@ class _DEC(_Autoencoder):
         return self._scores(at, self._labelling(), state.weights)
 
     def final_scores(self, at: Carried, kept: Arrays) -> dict[str, float]:
-        weights = [*unnumbered("encoder", kept), kept["clusters"]]
+        weights = [*unpack_arrays("encoder", kept), kept["clusters"]]
         return self._scores(at, self._labelling(), weights)
 
     def _labelling(self) -> DECLabelling:
@@ -177,7 +176,7 @@ class _GAN(Model):
 
     def __init__(self, case: Case, n_clusters: int) -> None:
         super().__init__(case, n_clusters)
-        model = gan_config("auto", case.dataset)
+        model = get_gan_config("auto", case.dataset)
         self.config: FederatedGANConfig = _apply_settings(FederatedGANConfig(model=model), case)
 
     def stages(self, n_features: int) -> Sequence[Stage]:
@@ -197,6 +196,6 @@ class _GAN(Model):
         return self._scores(at, labelling, [*generator, *encoder])
 
     def final_scores(self, at: Carried, kept: Arrays) -> dict[str, float]:
-        parts = [w for name in ("generator", "encoder") for w in unnumbered(name, kept)]
+        parts = [w for name in ("generator", "encoder") for w in unpack_arrays(name, kept)]
         labelling = NearestCenter(GANCodes(self.n_clusters, self.config.model), self.n_clusters)
         return self._scores(at, labelling, [*parts, kept["centers"]])

@@ -31,7 +31,7 @@ from federated.cli.run import CARRIERS, Carried, FederateOptions, carried
 from federated.core.rounds import Position, RoundCheckpoint, Stage, run_stages
 from federated.data.federated_dataset import Federation
 from tfcluster.estimator import digest
-from tfcluster.runtime import available_cores, provenance, set_threads
+from tfcluster.runtime import collect_provenance, count_cores, set_threads
 from tfcluster.training.phases import Record
 
 _LISTED = 100  # clients up to which all sizes are recorded
@@ -63,7 +63,7 @@ def start_bench(case: Case, spawned: float) -> Iterator[Bench]:
         importlib.import_module(CARRIERS[case.backend].partition(":")[0])
     seconds = {"import": time.time() - spawned}
     start = time.perf_counter()
-    threads = min(case.threads, available_cores())
+    threads = min(case.threads, count_cores())
     set_threads(threads)
     options = FederateOptions(
         dataset=case.dataset,
@@ -125,7 +125,7 @@ class Bench:
             "cpu_seconds": round(measure_cpu_seconds() - cpu, 2),
             "memory": _summarize_memory(watch),
             **found,
-            **provenance(),
+            **collect_provenance(),
         }
 
 

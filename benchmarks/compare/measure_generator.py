@@ -31,8 +31,8 @@ from tfcluster.clustergan.estimator import ClusterGAN, Decoder
 from tfcluster.clustergan.networks import Networks
 from tfcluster.clustergan.trainer import GANTrainer
 from tfcluster.config import GAN_PRESETS, to_dict
-from tfcluster.estimator import unnumbered
-from tfcluster.runtime import available_cores, provenance, set_threads
+from tfcluster.files import unpack_arrays
+from tfcluster.runtime import collect_provenance, count_cores, set_threads
 
 NAME = "federated_clustergan"
 MODEL = GAN_PRESETS["pendigits"]
@@ -69,14 +69,14 @@ def main() -> None:
     parser.add_argument("--partitions", nargs="+", choices=PARTITIONS, default=list(PARTITIONS))
     parser.add_argument("--generators", nargs="+", choices=GENERATORS, default=list(GENERATORS))
     asked = parser.parse_args()
-    set_threads(min(2, available_cores()))
+    set_threads(min(2, count_cores()))
     finished = [_select_identity(line) for line in read_results(NAME)]
     for wanted in _list_wanted(asked):
         if wanted in finished:
             continue
         is_centralized = wanted["backend"] == "centralized"
         line = (_run_centralized if is_centralized else _run_federated)(wanted)
-        append({"algorithm": NAME, **wanted, **line, **provenance()})
+        append({"algorithm": NAME, **wanted, **line, **collect_provenance()})
         print(json.dumps({**wanted, **line}), flush=True)
 
 
@@ -163,7 +163,7 @@ def _train(
 ) -> tuple[ClusterGAN, list[dict[str, Any]]]:
     stages = gan_stages(at.store.n_features, K, config, options.seed)
     kept, history = run_stages(stages, at.carrier, options.plan(len(at.store)))
-    weights = [unnumbered(name, kept) for name in Networks._fields]
+    weights = [unpack_arrays(name, kept) for name in Networks._fields]
     return ClusterGAN.from_weights(weights, kept["centers"], config.model), history
 
 

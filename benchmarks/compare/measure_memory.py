@@ -21,7 +21,7 @@ from federated.core.aggregation import aggregation
 from federated.core.local_training import LocalWork
 from tfcluster.config import DEC_PRESETS
 from tfcluster.dec.autoencoder import AutoencoderTrainer
-from tfcluster.runtime import available_cores, provenance, set_threads
+from tfcluster.runtime import collect_provenance, count_cores, set_threads
 
 MODEL = DEC_PRESETS["keras:mnist"]
 NAME = "federated_memory"
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--clients-per-round", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=50)
     asked = parser.parse_args()
-    threads = min(2, available_cores())
+    threads = min(2, count_cores())
     set_threads(threads)
     options = FederateOptions(
         dataset="mnist",
@@ -61,7 +61,7 @@ def main() -> None:
         "mb_per_minute": float(np.polyfit(times, sizes, 1)[0]) * 60 / 1e6,
         "readings": [[round(when, 1), round(size / 1e6)] for when, size in watch.readings],
     }
-    append({**line, **provenance()})
+    append({**line, **collect_provenance()})
     print({name: value for name, value in line.items() if name != "readings"})
 
 

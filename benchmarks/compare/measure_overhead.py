@@ -32,7 +32,7 @@ from federated.data.partition import iid
 from tfcluster import load_data
 from tfcluster.config import DEC_PRESETS
 from tfcluster.dec.autoencoder import AutoencoderTrainer
-from tfcluster.runtime import available_cores, provenance, set_threads
+from tfcluster.runtime import collect_provenance, count_cores, set_threads
 
 MODEL = DEC_PRESETS["keras:mnist"]
 
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--backends", nargs="+", default=list(CARRIERS), choices=list(CARRIERS))
     asked = parser.parse_args()
-    threads = min(2, available_cores())
+    threads = min(2, count_cores())
     set_threads(threads)
     X = load_data("mnist", "train").X
     scratch = Path(tempfile.mkdtemp(prefix="tfcluster-"))
@@ -56,7 +56,7 @@ def main() -> None:
             stack.callback(backend.close)
         result = _measure_rounds(backends, store.n_features, asked.rounds)
     line = {"algorithm": "federated_overhead", "n_clients": 10, "samples_per_client": 6_000}
-    append({**line, "threads": threads, **result, **provenance()})
+    append({**line, "threads": threads, **result, **collect_provenance()})
     print(result)
 
 

@@ -26,9 +26,9 @@ from tfcluster import metrics
 from tfcluster.config import DEC_PRESETS, to_dict
 from tfcluster.dec.estimator import DEC
 from tfcluster.dec.self_training import DECTrainer
-from tfcluster.estimator import digest, numbered, unnumbered
-from tfcluster.files import Arrays
-from tfcluster.runtime import available_cores, provenance, set_threads
+from tfcluster.estimator import digest
+from tfcluster.files import Arrays, pack_arrays, unpack_arrays
+from tfcluster.runtime import collect_provenance, count_cores, set_threads
 from tfcluster.training.phases import run_phases
 
 NAME = "federated_dec_paired"
@@ -49,7 +49,7 @@ def main() -> None:
         "--dims", nargs="+", type=int, help="Widths of the encoder. [default: the preset's]"
     )
     asked = parser.parse_args()
-    set_threads(min(2, available_cores()))
+    set_threads(min(2, count_cores()))
     paired = Paired(tuple(asked.dims or DEC_PRESETS["keras"].dims))
     known = [line for line in read_results(NAME) if get_dims(line) == list(paired.model.dims)]
     finished = {(line["seed"], line["partition"], line["backend"]) for line in known}
@@ -112,7 +112,7 @@ class Paired:
                     "rounds": rounds,
                 }
                 line = {**facts, **found, "seconds": round(time.perf_counter() - start, 1)}
-                append(line | provenance())
+                append(line | collect_provenance())
                 print(
                     seed, name, facts["centralized"], *found.values(), line["seconds"], flush=True
                 )
@@ -125,8 +125,8 @@ class Paired:
         phases = [*trainer.pretraining_phases(x, seed), trainer.clustering_phases(x, seed)[0]]
         run_phases(phases)
         return {
-            **numbered("encoder", trainer.encoder.get_weights()),
-            **numbered("decoder", trainer.pretraining.decoder_weights()),
+            **pack_arrays("encoder", trainer.encoder.get_weights()),
+            **pack_arrays("decoder", trainer.pretraining.decoder_weights()),
             "initial_centers": trainer.clustering.clusters.numpy(),
         }
 
@@ -134,7 +134,7 @@ class Paired:
         """Returns the labels after the clustering phase, and its seconds."""
         trainer = self.trainer
         start, x = time.perf_counter(), tf.constant(X)
-        trainer.encoder.set_weights(unnumbered("encoder", kept))
+        trainer.encoder.set_weights(unpack_arrays("encoder", kept))
         trainer.clustering.clusters.assign(kept["initial_centers"])
         trainer.labels = np.argmax(trainer.soft_assign(x).numpy(), axis=1)
         run_phases([trainer.clustering_phases(x, 0)[1]])
@@ -150,7 +150,7 @@ class Paired:
         return {**kept, **found, "initial_centers": found["clusters"]}, len(history)
 
     def _predict(self, kept: Arrays, X: np.ndarray) -> np.ndarray:
-        encoder, decoder = unnumbered("encoder", kept), unnumbered("decoder", kept)
+        encoder, decoder = unpack_arrays("encoder", kept), unpack_arrays("decoder", kept)
         dec = DEC.from_weights(encoder, decoder, kept["initial_centers"], self.model)
         return dec.predict(X)
 

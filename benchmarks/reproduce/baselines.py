@@ -49,7 +49,7 @@ class Baseline:
 
 
 def _run_kmeans(X: np.ndarray, n_clusters: int, seed: int) -> Labels:
-    from tfcluster.dec.self_training import fit_kmeans
+    from tfcluster.training.kmeans import fit_kmeans
 
     labels: Labels = fit_kmeans(X, n_clusters, RESTARTS, seed).labels_
     return labels
@@ -133,7 +133,7 @@ def run_baseline(dataset: str, split: str, method: str, seed: int) -> dict[str, 
     """
     from tfcluster import metrics
     from tfcluster.data.loading import load_data
-    from tfcluster.runtime import provenance
+    from tfcluster.runtime import collect_provenance
 
     X, y, _ = load_data(dataset, split)
     start = time.perf_counter()
@@ -147,7 +147,7 @@ def run_baseline(dataset: str, split: str, method: str, seed: int) -> dict[str, 
         "seed": seed,
         "n_samples": len(X),
         "scores": {**metrics.score(X, labels, y), "seconds": seconds},
-        **provenance(),
+        **collect_provenance(),
     }
 
 

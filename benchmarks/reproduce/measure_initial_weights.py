@@ -25,7 +25,7 @@ from tfcluster.clustergan.codes import cluster_codes
 from tfcluster.clustergan.trainer import GANTrainer
 from tfcluster.config import GAN_PRESETS
 from tfcluster.data.loading import Dataset
-from tfcluster.runtime import provenance, set_threads
+from tfcluster.runtime import collect_provenance, set_threads
 from tfcluster.training.phases import run_phases
 from tfcluster.validation import check_seed
 
@@ -91,7 +91,7 @@ class SeparatedRuns:
             "validation": self._score(self.data.validation),
             "test": self._score(self.data.test),
             "seconds": seconds,
-            **provenance(),
+            **collect_provenance(),
         }
 
     def _score(self, part: Dataset) -> dict[str, float]:

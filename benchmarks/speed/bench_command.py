@@ -32,7 +32,7 @@ def bench(
     record: Annotated[bool, typer.Option(help="Add a line to benchmarks/results.")] = False,
 ) -> None:
     """Time our training loops, the originals' and the machine's limit."""
-    from tfcluster.runtime import provenance
+    from tfcluster.runtime import collect_provenance
 
     console = Console()
     for name in cases or ():
@@ -44,7 +44,7 @@ def bench(
         lines[name] = measure_case(name, rounds)
     start = measure_startup(rounds)
     result = {"algorithm": "speed", "rounds": rounds, "cases": lines, "startup_s": start}
-    result |= provenance()
+    result |= collect_provenance()
     console.print(make_rich_table(lines))
     console.print(
         "Ratio: the originals' time over ours, median of rounds taken in turn. Limit: the least "

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from benchmarks.speed.timed_cases import CASES
-from tfcluster.runtime import available_cores, set_threads
+from tfcluster.runtime import count_cores, set_threads
 
 _SQUARE = 2_048
 
@@ -25,7 +25,7 @@ def main() -> None:
     name, side = sys.argv[1:]
     if side != "theirs":  # the originals do not set threads
         per_operation = side == "ours" and CASES[name].per_operation
-        set_threads(min(2, available_cores()), per_operation=per_operation)
+        set_threads(min(2, count_cores()), per_operation=per_operation)
     run = _prepare_products() if side == "floor" else _prepare_work(name, side)
     for _ in sys.stdin:
         start = time.perf_counter()

@@ -16,7 +16,7 @@ from federated.estimators.tff_processes import build_processes
 from federated.phases.dec import FederatedDECConfig
 from tfcluster import DEC, load_data, metrics
 from tfcluster.config import DEC_PRESETS
-from tfcluster.estimator import unnumbered
+from tfcluster.files import unpack_arrays
 
 N_CLUSTERS = 10
 CLIENTS_PER_ROUND = 4
@@ -49,8 +49,8 @@ def main() -> None:
         artifacts = train(clients, config, data.X.shape[1], args.seed)
 
     dec = DEC.from_weights(
-        unnumbered("encoder", artifacts),
-        unnumbered("decoder", artifacts),
+        unpack_arrays("encoder", artifacts),
+        unpack_arrays("decoder", artifacts),
         artifacts["clusters"],
         config.model,
         scale=float(artifacts["scale"]),

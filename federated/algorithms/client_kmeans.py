@@ -13,7 +13,7 @@ _BLOCK_SAMPLES = 4096
 
 
 class Clustering(NamedTuple):
-    """What k-means found.
+    """Result of k-means.
 
     Attributes:
       centroids: `(n_clusters, n_units)` float64.

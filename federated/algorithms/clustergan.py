@@ -47,7 +47,7 @@ _MOMENTS = 2  # that Adam keeps of each weight
 @register
 @dataclasses.dataclass(frozen=True)
 class AdversarialWork:
-    """What is done in a round.
+    """Work of a round.
 
     Attributes:
       iterations: Each has `critic_steps` steps of the critic and one of generator and encoder, as
@@ -108,7 +108,7 @@ class ServerGANState(NamedTuple):
 
 
 class GANSums(NamedTuple):
-    """What clients send of a round.
+    """Sums that clients send of a round.
 
     Attributes:
       updates: As in `TrainingSums`.
@@ -125,7 +125,7 @@ class GANSums(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class GANTraining(FederatedTraining[AdversarialWork]):
-    """What both placements of the generator share.
+    """Base of both placements of the generator.
 
     Attributes:
       n_clusters: Length of z_c.

@@ -54,7 +54,7 @@ class DECState(NamedTuple):
 
 
 class TargetSums(NamedTuple):
-    """What clients send of a target update, in float64.
+    """Sums that clients send for a target update, in float64.
 
     Attributes:
       frequencies: `(n_clusters,)`, sums of q.
@@ -189,7 +189,7 @@ class _DECLearner(TrainingLearner):
         optimizer = client_optimizer(trainer.loop.optimizer, algorithm.aggregation)
         super().__init__(optimizer, algorithm.aggregation)
         self._trainer, self._work, self._target = trainer, algorithm.work, algorithm.target
-        self._loop = TrainingLoop(trainer.row_loss, optimizer, divisible=trainer.loop.divisible)
+        self._loop = TrainingLoop(trainer.sample_loss, optimizer, divisible=trainer.loop.divisible)
 
     def train(self, broadcast: State, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Takes steps towards the target of the last update."""

@@ -88,7 +88,7 @@ class DECLabeling:
 
 
 class SizesOfClient(NamedTuple):
-    """What each client sends of the first pass.
+    """Numbers that each client sends of the first pass.
 
     Attributes:
       sizes: `(n_clusters,)` float64, its samples of each cluster.
@@ -208,7 +208,7 @@ class _DistanceLearner:
 
 
 class Evaluation(NamedTuple):
-    """What two passes found.
+    """Result of the two passes.
 
     Attributes:
       scores: As those of `score_sums.scores`.

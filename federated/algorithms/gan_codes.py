@@ -15,7 +15,7 @@ import tensorflow as tf
 from federated.algorithms.evaluation import Label
 from federated.algorithms.kmeans import Embed, Embedding, squared_distances
 from federated.core.algorithm import assign
-from tfcluster.clustergan.inference import Inference, recovered
+from tfcluster.clustergan.inference import Inference, select_recovered
 from tfcluster.clustergan.networks import build_networks
 from tfcluster.config import GANConfig, register
 
@@ -38,7 +38,7 @@ class GANCodes:
         codes = _make_codes(n_features, self.n_clusters, self.config)
 
         def embed(weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
-            return tf.cast(recovered(codes(weights, x), self.config), tf.float64)
+            return tf.cast(select_recovered(codes(weights, x), self.config), tf.float64)
 
         return embed
 

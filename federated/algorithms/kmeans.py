@@ -80,7 +80,7 @@ class LloydState(NamedTuple):
 
 
 class LloydSums(NamedTuple):
-    """What clients send of an iteration, in float64.
+    """Sums that clients send of an iteration, in float64.
 
     Attributes:
       totals: `(n_starts, n_clusters, n_units)`, sums of each cluster's embedded samples.

@@ -36,7 +36,7 @@ class MomentsState(NamedTuple):
 
 
 class MomentSums(NamedTuple):
-    """What clients send, in float64. Missing values count in `n_samples` only.
+    """Sums that clients send, in float64. Missing values count in `n_samples` only.
 
     Attributes:
       n_samples: Scalar.

@@ -32,7 +32,7 @@ from federated.core.local_training import tensors
 from tfcluster.config import register
 from tfcluster.errors import InputError
 from tfcluster.runtime import single_threaded
-from tfcluster.training.loop import derived_seed
+from tfcluster.training.loop import derive_seed
 
 Floats = NDArray[np.float64]
 
@@ -40,7 +40,7 @@ _SERVER_RESTARTS = 20
 
 
 class ClientCentroidSums(NamedTuple):
-    """What clients send to be summed, in float64.
+    """Sums that clients send, in float64.
 
     Attributes:
       inertia: Scalar, the client's own inertia.
@@ -52,7 +52,7 @@ class ClientCentroidSums(NamedTuple):
 
 
 class CentroidsOfClient(NamedTuple):
-    """What each client sends, in float64.
+    """Centroids that each client sends, in float64.
 
     Attributes:
       centroids: `(n_centroids, n_units)`.
@@ -251,7 +251,7 @@ def lloyd_starts(
     made = [double_kmeans(centroids, counts, k, seed)]
     with single_threaded():
         for i in range(1, starts):
-            own_seed = derived_seed(seed, i)
+            own_seed = derive_seed(seed, i)
             made.append(kmeans_plusplus(points, k, sample_weight=weights, random_state=own_seed)[0])
     return np.stack(made)
 

@@ -15,7 +15,7 @@ from tfcluster.config import register
 
 
 class AgreementSums(NamedTuple):
-    """What clients send.
+    """Sums that clients send.
 
     Attributes:
       tables: `(n_starts - 1, n_clusters, n_clusters)` float64, samples by their cluster under the

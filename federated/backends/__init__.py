@@ -1,1 +1,1 @@
-"""What carries rounds: the local loop, Flower and TensorFlow Federated."""
+"""Backends, which transport the rounds: the local loop, Flower and TensorFlow Federated."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from federated.backends.processes import backend_processes
 from tfcluster.errors import InputError, unknown_name
-from tfcluster.runtime import available_cores
+from tfcluster.runtime import count_cores
 
 if TYPE_CHECKING:
     from federated.core.backend import Backend
@@ -28,7 +28,7 @@ _USUAL_WORKERS = 2
 
 @dataclasses.dataclass(frozen=True)
 class BackendDescription:
-    """What a backend is started with.
+    """Settings that a backend is started with.
 
     Attributes:
       name: Name of the backend, as on the command line.
@@ -48,7 +48,7 @@ class BackendDescription:
     @property
     def workers(self) -> int:
         """Clients at work at a time."""
-        return self.n_workers or min(_USUAL_WORKERS, available_cores())
+        return self.n_workers or min(_USUAL_WORKERS, count_cores())
 
     def start(self, clients: ClientStore) -> Backend:
         """Starts the backend on clients.

@@ -20,7 +20,7 @@ from federated.core.records import RoundRecord
 from federated.estimators.clustergan import FederatedClusterGAN
 from tfcluster import plots
 from tfcluster.cli.score_tables import MethodScores
-from tfcluster.config import gan_config
+from tfcluster.config import get_gan_config
 
 _KMEANS_RESTARTS = 20
 _SHOWN = 10  # samples of a cluster in a picture
@@ -46,7 +46,7 @@ def federate_clustergan(
     numbers = numbers_to_find(options, dataset)
     model = FederatedClusterGAN(
         numbers[0] if len(numbers) == 1 else numbers,  # type: ignore[arg-type]
-        preset=gan_config(options.preset, options.dataset),
+        preset=get_gan_config(options.preset, options.dataset),
         backend=find_workers(execution.backend, options.n_threads),
         **options.estimator_arguments(),
     )

@@ -17,7 +17,7 @@ from federated.cli.run import (
 from federated.estimators.dec import FederatedDEC
 from tfcluster import plots
 from tfcluster.cli.score_tables import MethodScores, print_n_clusters
-from tfcluster.config import dec_config
+from tfcluster.config import get_dec_config
 
 
 def federate_dec(
@@ -40,7 +40,7 @@ def federate_dec(
     numbers = numbers_to_find(options, dataset)
     model = FederatedDEC(
         numbers[0] if len(numbers) == 1 else numbers,
-        preset=dec_config(options.preset, options.dataset),
+        preset=get_dec_config(options.preset, options.dataset),
         backend=find_workers(execution.backend, options.n_threads),
         **options.estimator_arguments(),
     )

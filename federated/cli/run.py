@@ -1,4 +1,4 @@
-"""What the federated commands do around their estimator: folder, progress, labels, pictures."""
+"""The frame of the federated commands: folder, progress, labels, pictures."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from tfcluster import metrics, plots
 from tfcluster.cli.cluster_tables import print_clusters, print_partition, print_profile
 from tfcluster.cli.run_folder import RunFolder, label_table, open_run_folder, with_threads
 from tfcluster.cli.score_tables import MethodScores, print_scores
-from tfcluster.dec.self_training import fit_kmeans
 from tfcluster.errors import unknown_name
-from tfcluster.runtime import provenance, set_threads
+from tfcluster.runtime import collect_provenance, set_threads
+from tfcluster.training.kmeans import fit_kmeans
 from tfcluster.training.progress import TrainingProgress
 
 AnyOptions = TypeVar("AnyOptions", bound=FederateOptions)
@@ -134,7 +134,7 @@ class FederatedRun:
         _, y = self.dataset.pooled()
         kmeans = fit_kmeans(X, model.n_clusters_, restarts, 0)
         found = metrics.score(X, pooled_labels(model))
-        names = ("silhouette", "silhouette_rows", "silhouette_seed")
+        names = ("silhouette", "silhouette_samples", "silhouette_seed")
         silhouette: dict[str, Any] = {name: found[name] for name in names if name in found}
         silhouette["silhouette_of"] = "pooled samples, which only a simulation has"
         return metrics.score(X, kmeans.labels_, y), silhouette
@@ -167,7 +167,7 @@ class FederatedRun:
             "rounds": {p: sum(r.phase == p for r in model.history_) for p in phases},
             **more,
         }
-        self.folder.write_json("result.json", {**result, "scores": scores, **provenance()})
+        self.folder.write_json("result.json", {**result, "scores": scores, **collect_provenance()})
         print_scores(self.console, scores, {})
 
 

@@ -1,1 +1,1 @@
-"""What every federated algorithm is made of; knows no algorithm and no backend."""
+"""The parts that every federated algorithm is made of; knows no algorithm and no backend."""

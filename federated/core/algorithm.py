@@ -55,7 +55,7 @@ class WeightsState(NamedTuple):
 
 
 class ClientOutput(NamedTuple):
-    """What a client sends in a round.
+    """A client's message in a round.
 
     Attributes:
       sums: Totals over its samples, never means, so that they add over clients.

@@ -1,4 +1,4 @@
-"""What a backend is, and what those that run clients in Python share."""
+"""The interface of a backend, and the parts shared by backends that run clients in Python."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from federated.core.structure import n_bytes
 
 
 class RoundResult(NamedTuple):
-    """What a backend returns of a round.
+    """Result of a round, as a backend returns it.
 
     Attributes:
       state: The server's new state.

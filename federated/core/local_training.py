@@ -34,7 +34,7 @@ from tfcluster.training.optimizers import Optimizer
 @register
 @dataclasses.dataclass(frozen=True)
 class LocalWork:
-    """What a client does in a round of training.
+    """A client's work in a round of training.
 
     Attributes:
       epochs: Passes over its samples, each in an order of its own.
@@ -146,7 +146,7 @@ class TrainingState(NamedTuple):
 
 
 class TrainingSums(NamedTuple):
-    """What clients send of a round of training.
+    """Sums that clients send of a round of training.
 
     Attributes:
       updates: Trained minus received weights, times the client's samples; `()` under robust rules.
@@ -160,7 +160,7 @@ class TrainingSums(NamedTuple):
 
 
 class ClientUpdates(NamedTuple):
-    """What clients send one by one under robust rules; empty under others.
+    """Updates that clients send one by one under robust rules; empty under others.
 
     Attributes:
       updates: Trained minus received weights.

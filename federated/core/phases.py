@@ -1,4 +1,4 @@
-"""What a phase is: a stretch of rounds with one purpose."""
+"""The interface of a phase: a stretch of rounds with one purpose."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Artifacts = Arrays
 
 @dataclasses.dataclass
 class Found:
-    """What a phase makes of a round.
+    """Result of a round, as its phase reads it.
 
     Attributes:
       state: The state to go on with.

@@ -7,7 +7,6 @@ that was begun on one backend can go on with another.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +23,7 @@ from federated.core.records import Callback, RoundRecord
 from federated.core.sampling import ClientSampler
 from federated.core.scaling import Scaling
 from tfcluster.errors import InputError
-from tfcluster.files import Arrays, load_arrays, save_arrays
+from tfcluster.files import Arrays, check_identity, load_arrays, save_arrays
 from tfcluster.training.phases import diverged
 
 
@@ -59,7 +58,7 @@ class RoundCheckpoint:
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
         self.path = path
-        self.identity = json.loads(json.dumps(identity))
+        self.identity = dict(identity)
 
     def save(self, at: Position) -> None:
         """Writes the position."""
@@ -89,7 +88,7 @@ class RoundCheckpoint:
         if not self.path.exists():
             return None
         arrays, meta = load_arrays(self.path)
-        self._check_identity(meta)
+        check_identity(self.path, self.identity, meta.get("identity", {}))
         state = None
         if meta["begun"]:
             kind = phases[meta["phase"]].algorithm(meta["done"]).state_type
@@ -97,15 +96,6 @@ class RoundCheckpoint:
         history = tuple(map(RoundRecord.from_dict, meta["history"]))
         artifacts = _under("artifacts/", arrays)
         return Position(meta["phase"], meta["done"], meta["drawn"], state, artifacts, history)
-
-    def _check_identity(self, meta: Any) -> None:
-        begun = meta.get("identity", {})
-        differing = [name for name, value in self.identity.items() if begun.get(name) != value]
-        if differing:
-            raise InputError(
-                f"{self.path} belongs to another run: {', '.join(differing)} differ. Repeat the "
-                "call that began it, or start in another folder."
-            )
 
 
 def _under(prefix: str, arrays: Arrays) -> Arrays:

@@ -1,7 +1,7 @@
 """Structures that cross process boundaries: NamedTuples of tensors and of tuples of tensors.
 
 A structure is taken apart into its tensors and a layout of plain integers, from which its class
-puts it together again: for files, for Flower's messages, and for whoever reads a wire.
+puts it together again: for files and for Flower's messages.
 """
 
 from __future__ import annotations

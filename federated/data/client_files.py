@@ -52,7 +52,7 @@ def load_folder(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], list[Dat
 
 
 def _kind(data: Dataset) -> str:
-    """What all clients have alike."""
+    """Returns what all clients must have alike."""
     drawn = f" drawn as {data.picture.kind} {data.picture.shape}" if data.picture else ""
     return f"{data.X.shape[1]} features{drawn} with{'out' if data.y is None else ''} labels"
 

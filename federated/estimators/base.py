@@ -1,4 +1,4 @@
-"""What the federated estimators share: scikit-learn's conventions, clients, fitted attributes."""
+"""The common part of the federated estimators: conventions, clients, fitted attributes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several numbers of clusters are compared by, from sums over clients."""
+"""Comparison of several numbers of clusters, from sums over clients."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def profile_of(fit: Fit, evaluation: Evaluation, scaling: Scaling) -> ClusterPro
         outer = units or Standardizer(np.zeros_like(inner.mean), np.ones_like(inner.sd))
         units = Standardizer(inner.mean * outer.sd + outer.mean, inner.sd * outer.sd)
     return ClusterProfile.from_sums(
-        evaluation.sums.counts,
+        evaluation.sums.counts.astype(np.int64),
         evaluation.sums.sums / factor,
         evaluation.distances.squares / factor**2,
         fit.dataset.feature_names or None,

@@ -37,9 +37,10 @@ from federated.phases.clustergan import (
 from tfcluster.clustergan import ClusterGAN
 from tfcluster.clustergan.estimator import Decoder
 from tfcluster.clustergan.networks import Networks, check_range, check_width
-from tfcluster.config import Adam, GANConfig, gan_config, override
+from tfcluster.config import Adam, GANConfig, get_gan_config, override
 from tfcluster.errors import InputError
-from tfcluster.estimator import EmptyClusterWarning, unnumbered
+from tfcluster.estimator import EmptyClusterWarning
+from tfcluster.files import unpack_arrays
 
 _MODEL_FIELDS = (
     "networks", "n_noise", "beta_n", "beta_c", "noise_scale", "critic_steps", "batch_size",
@@ -178,7 +179,7 @@ class FederatedClusterGAN(FederatedEstimator):
         """Returns the configuration that the arguments name; see `FederatedDEC.config`."""
         given = {name: getattr(self, name) for name in _MODEL_FIELDS}
         model = override(
-            gan_config(self.preset),
+            get_gan_config(self.preset),
             {name: value for name, value in given.items() if value is not None},
         )
         iterations = self.iterations or _ITERATIONS.get(self.generator, 1)
@@ -259,7 +260,7 @@ class FederatedClusterGAN(FederatedEstimator):
 def _model(at: Position, config: FederatedGANConfig, seed: int) -> ClusterGAN:
     artifacts = at.artifacts
     return ClusterGAN.from_weights(
-        [unnumbered(name, artifacts) for name in Networks._fields],
+        [unpack_arrays(name, artifacts) for name in Networks._fields],
         artifacts["centroids"],
         config.model,
         standardizer=Scaling.from_artifacts(artifacts).standardizer,
@@ -295,7 +296,7 @@ class _Scorer:
 
     def evaluate_centroids(self, at: Position) -> Evaluation:
         """Evaluates the centroids of a finished run."""
-        parts = [unnumbered(name, at.artifacts) for name in ("generator", "encoder")]
+        parts = [unpack_arrays(name, at.artifacts) for name in ("generator", "encoder")]
         self._by_centroid([*parts[0], *parts[1], at.artifacts["centroids"]])
         assert self.last is not None
         return self.last

@@ -32,9 +32,9 @@ from federated.phases.dec import (
     clustering_phases,
     pretraining_phases,
 )
-from tfcluster.config import SGD, Adam, DECConfig, EndToEnd, LayerWise, dec_config, override
+from tfcluster.config import SGD, Adam, DECConfig, EndToEnd, LayerWise, get_dec_config, override
 from tfcluster.dec import DEC
-from tfcluster.estimator import unnumbered
+from tfcluster.files import unpack_arrays
 
 _MODEL_FIELDS = (
     "dims", "initializer", "scaling", "pretraining", "reconstruction_weight", "kmeans_restarts",
@@ -198,7 +198,7 @@ class FederatedDEC(FederatedEstimator):
         of_model = {k: overrides.pop(k) for k in list(overrides) if k.startswith("model.")}
         given = {name: getattr(self, name) for name in _MODEL_FIELDS}
         model = override(
-            dec_config(self.preset),
+            get_dec_config(self.preset),
             {name: value for name, value in given.items() if value is not None}
             | {name.removeprefix("model."): value for name, value in of_model.items()},
         )
@@ -293,7 +293,7 @@ class _Clustering:
 
     def _weights(self) -> list[np.ndarray]:
         artifacts = self.at.artifacts
-        return [*unnumbered("encoder", artifacts), artifacts["clusters"]]
+        return [*unpack_arrays("encoder", artifacts), artifacts["clusters"]]
 
     def _score(self, phase: Phase, state: State, record: RoundRecord) -> dict[str, Any]:
         """Scores where labels are counted: at the start, now and then, and at the end."""
@@ -316,7 +316,7 @@ class _Clustering:
     def describe(self) -> dict[str, Any]:
         """Returns what is compared between numbers of clusters."""
         embedding = DECEmbedding(self.config.model)
-        encoder = unnumbered("encoder", self._pretrained)
+        encoder = unpack_arrays("encoder", self._pretrained)
         stability = measure_stability(self.fit, embedding, encoder, self.at.artifacts["starts"])
         return {"n_clusters": self.n_clusters, **self.final.scores, "stability": stability}
 
@@ -325,8 +325,8 @@ class _Clustering:
         artifacts = self.at.artifacts
         scaling = Scaling.from_artifacts(artifacts)
         return DEC.from_weights(
-            unnumbered("encoder", artifacts),
-            unnumbered("decoder", artifacts),
+            unpack_arrays("encoder", artifacts),
+            unpack_arrays("decoder", artifacts),
             artifacts["clusters"],
             self.config.model,
             scale=scaling.factor,

@@ -221,7 +221,7 @@ class NearestCentroidModel(ClusterMixin, TransformerMixin, BaseEstimator):
 
     @property
     def standardizer_(self) -> Standardizer | None:
-        """What samples go through first."""
+        """Standardizer that samples go through first."""
         return self.standardizer
 
     @property

@@ -15,7 +15,7 @@ from federated.algorithms.one_shot import METHODS, ClientCentroids, lloyd_starts
 from federated.core.algorithm import FederatedAlgorithm, Metrics, WeightsState
 from federated.core.phases import Artifacts, Found, Phase
 from tfcluster.errors import InputError
-from tfcluster.estimator import unnumbered
+from tfcluster.files import unpack_arrays
 
 CentroidMethod = Literal["lloyd", "k_fed", "max_min", "double_kmeans", "random", "random_weighted"]
 
@@ -94,7 +94,7 @@ class CentroidPhase(Phase):
     def begin(self, artifacts: Artifacts) -> WeightsState:
         """Returns the embedding's weights."""
         return self._first.initial_state(
-            [weight for name in self._networks for weight in unnumbered(name, artifacts)]
+            [weight for name in self._networks for weight in unpack_arrays(name, artifacts)]
         )
 
     def algorithm(self, number: int) -> FederatedAlgorithm:

@@ -22,7 +22,7 @@ from federated.phases.scaling import scaling_phases
 from tfcluster.clustergan.networks import Networks, build_networks
 from tfcluster.config import GAN_PRESETS, GANConfig, check_types, register
 from tfcluster.errors import InputError
-from tfcluster.estimator import numbered
+from tfcluster.files import pack_arrays
 from tfcluster.training.phases import diverged
 
 Generator = Literal["clients", "server"]
@@ -88,7 +88,7 @@ def gan_phases(
     """Returns the phases of federated ClusterGAN.
 
     They leave `generator/i`, `critic/i` and `encoder/i`, and `centroids`, `(n_clusters, n_units)`
-    float32, numbered as `match_to_codes` does.
+    float32, pack_arrays as `match_to_codes` does.
 
     Args:
       n_features: Features of a sample.
@@ -154,7 +154,7 @@ class AdversarialPhase(Phase):
         """Returns the networks."""
         arrays: Artifacts = {}
         for name, weights in zip(Networks._fields, self.networks(state), strict=True):
-            arrays |= numbered(name, list(map(np.asarray, weights)))
+            arrays |= pack_arrays(name, list(map(np.asarray, weights)))
         return arrays
 
 

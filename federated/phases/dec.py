@@ -27,7 +27,7 @@ from tfcluster.config import (
 )
 from tfcluster.dec.autoencoder import AutoencoderTrainer
 from tfcluster.errors import InputError
-from tfcluster.estimator import numbered, unnumbered
+from tfcluster.files import pack_arrays, unpack_arrays
 
 _FEDAVG = AGGREGATIONS["fedavg"]
 _TWO_PASSES, _THIRTY_STEPS = LocalWork(epochs=2), LocalWork(steps=30)
@@ -161,14 +161,14 @@ def _shared_out(protocol: LayerWise, n_layers: int, n_rounds: int) -> tuple[int,
 def _weights(artifacts: Artifacts, start: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Returns the autoencoder as it is now: from the artifacts, or else as it started."""
     known = {**_named(start), **artifacts}
-    return [*unnumbered("encoder", known), *unnumbered("decoder", known)]
+    return [*unpack_arrays("encoder", known), *unpack_arrays("decoder", known)]
 
 
 def _named(weights: Sequence[Any]) -> Artifacts:
     """Returns the autoencoder's weights by name."""
     arrays = [np.asarray(weight) for weight in weights]
     half = len(arrays) // 2
-    return {**numbered("encoder", arrays[:half]), **numbered("decoder", arrays[half:])}
+    return {**pack_arrays("encoder", arrays[:half]), **pack_arrays("decoder", arrays[half:])}
 
 
 class _AutoencoderPhase(Phase):
@@ -262,7 +262,7 @@ class ClusteringPhase(Phase):
     def begin(self, artifacts: Artifacts) -> State:
         """Returns the pretrained encoder with the initial centroids."""
         return self._later.initial_state(
-            [*unnumbered("encoder", artifacts), artifacts["initial_centroids"]]
+            [*unpack_arrays("encoder", artifacts), artifacts["initial_centroids"]]
         )
 
     def algorithm(self, number: int) -> FederatedAlgorithm:
@@ -285,4 +285,4 @@ class ClusteringPhase(Phase):
     def end(self, state: State) -> Artifacts:
         """Returns encoder and centroids."""
         *encoder, centroids = map(np.asarray, state.weights)
-        return {**numbered("encoder", encoder), "clusters": centroids}
+        return {**pack_arrays("encoder", encoder), "clusters": centroids}

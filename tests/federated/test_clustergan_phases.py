@@ -27,7 +27,7 @@ from tfcluster import ClusterGAN, InputError
 from tfcluster.clustergan.networks import Networks
 from tfcluster.config import GANConfig
 from tfcluster.errors import TrainingError
-from tfcluster.estimator import unnumbered
+from tfcluster.files import unpack_arrays
 
 MODEL = GANConfig(networks="pendigits", n_noise=2, critic_steps=2, batch_size=16, steps=30)
 SMALL = FederatedGANConfig(
@@ -108,7 +108,7 @@ def test_a_server_that_diverges_is_noticed():
 def test_the_result_is_an_ordinary_clustergan(tmp_path):
     config = dataclasses.replace(SMALL, generator="clients")
     end = run_locally(phases_of(config), MemoryClients([X[:40], X[40:]]))
-    weights = [unnumbered(name, end.artifacts) for name in Networks._fields]
+    weights = [unpack_arrays(name, end.artifacts) for name in Networks._fields]
     centroids = end.artifacts["centroids"]
     history = [record.flat() for record in end.history]
     gan = ClusterGAN.from_weights(weights, centroids, MODEL, random_state=5, history=history)

@@ -15,7 +15,7 @@ from tests.tfcluster.helpers import TINY, TINY_LAYERWISE
 from tfcluster import DEC, InputError
 from tfcluster.config import DECConfig
 from tfcluster.dec.autoencoder import AutoencoderTrainer
-from tfcluster.estimator import numbered, unnumbered
+from tfcluster.files import pack_arrays, unpack_arrays
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +61,9 @@ def test_layers_are_trained_where_they_stand(federation):
     moved = []
     for i in range(1, 4):
         end = run_phases([scaling, *layers[:i]], federation)
-        known = {**numbered("encoder", before[:4]), **numbered("decoder", before[4:])}
+        known = {**pack_arrays("encoder", before[:4]), **pack_arrays("decoder", before[4:])}
         known |= end.artifacts
-        now = [*unnumbered("encoder", known), *unnumbered("decoder", known)]
+        now = [*unpack_arrays("encoder", known), *unpack_arrays("decoder", known)]
         moved.append([not np.array_equal(a, b) for a, b in zip(before, now, strict=True)])
     assert [r.phase for r in end.history].count("layer 2") > 0
     # encoder 1, encoder 2, decoder 2, decoder 1, kernel and bias each
@@ -96,8 +96,8 @@ def test_the_result_is_an_ordinary_dec(tmp_path, federation):
     end = run_phases(phases_of(SMALL), federation)
     found = end.artifacts
     dec = DEC.from_weights(
-        unnumbered("encoder", found),
-        unnumbered("decoder", found),
+        unpack_arrays("encoder", found),
+        unpack_arrays("decoder", found),
         found["clusters"],
         TINY,
         history=[record.flat() for record in end.history],
@@ -107,7 +107,7 @@ def test_the_result_is_an_ordinary_dec(tmp_path, federation):
     np.testing.assert_array_equal(loaded.predict(X), dec.predict(X))
     assert loaded.reconstruct(X).shape == X.shape
     with pytest.raises(InputError, match="shapes"):
-        DEC.from_weights(unnumbered("encoder", found)[1:], [], found["clusters"], TINY)
+        DEC.from_weights(unpack_arrays("encoder", found)[1:], [], found["clusters"], TINY)
 
 
 @pytest.mark.parametrize(

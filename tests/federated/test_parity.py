@@ -26,7 +26,7 @@ from tests.federated.test_structure import CASES as ROUNDS
 from tests.tfcluster.helpers import TINY, blobs
 from tfcluster.config import SGD, GANConfig
 from tfcluster.dec.autoencoder import AutoencoderTrainer
-from tfcluster.estimator import numbered
+from tfcluster.files import pack_arrays
 
 # Ray leaves files and children to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -321,8 +321,8 @@ def test_clients_scale_their_samples_on_every_backend(oracle, backend, store):
     expected, unscaled = (artifacts(oracle, config) for config in (scaled, plain))
     for name in ("scale", "standardizer/mean", "standardizer/sd"):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-12)
-    start = weights({**numbered("encoder", initial_weights()[0][:4]),
-                     **numbered("decoder", initial_weights()[0][4:])})  # fmt: skip
+    start = weights({**pack_arrays("encoder", initial_weights()[0][:4]),
+                     **pack_arrays("decoder", initial_weights()[0][4:])})  # fmt: skip
     moved = distance(start, weights(expected))
     assert distance(weights(found), weights(expected)) <= 1e-3 * moved
     assert distance(weights(expected), weights(unscaled)) > 1e-2 * moved

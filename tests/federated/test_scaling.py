@@ -30,7 +30,7 @@ from tests.federated.helpers import (
 )
 from tests.tfcluster.helpers import blobs
 from tfcluster import load_data
-from tfcluster.config import LayerWise, dec_config, from_dict, to_dict
+from tfcluster.config import LayerWise, from_dict, get_dec_config, to_dict
 from tfcluster.data.loading import load_groups
 from tfcluster.errors import InputError
 from tfcluster.scaling import Standardizer
@@ -192,7 +192,7 @@ def test_a_missing_value_is_zero_afterwards():
 
 def paper(scaling, *, standardize=False):
     """Returns a moment of the paper's protocol for DEC."""
-    protocol = dec_config("paper")
+    protocol = get_dec_config("paper")
     assert isinstance(protocol.pretraining, LayerWise)
     pretraining = dataclasses.replace(protocol.pretraining, steps_per_layer=3, finetune_steps=6)
     model = dataclasses.replace(

@@ -28,12 +28,12 @@ TINY_LAYERWISE = dataclasses.replace(
 )
 
 
-def blobs(n_rows=120, n_features=6, n_clusters=3, seed=0):
-    """Well separated rows in [0, 1] and their clusters."""
+def blobs(n_samples=120, n_features=6, n_clusters=3, seed=0):
+    """Well separated samples in [0, 1] and their clusters."""
     rng = np.random.default_rng(seed)
-    y = np.arange(n_rows) % n_clusters
-    centers = rng.uniform(0.2, 0.8, (n_clusters, n_features))
-    return np.clip(centers[y] + rng.normal(0, 0.03, (n_rows, n_features)), 0, 1), y
+    y = np.arange(n_samples) % n_clusters
+    centroids = rng.uniform(0.2, 0.8, (n_clusters, n_features))
+    return np.clip(centroids[y] + rng.normal(0, 0.03, (n_samples, n_features)), 0, 1), y
 
 
 def weights_of(dec):

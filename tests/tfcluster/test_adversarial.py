@@ -36,11 +36,11 @@ class Case(NamedTuple):
     z: np.ndarray
 
 
-def first_rows(name):
+def first_samples(name):
     file, scale = {"mnist": ("mnist_384", 255), "pendigits": ("pendigits_2000", 100)}[name]
     with np.load(GOLDEN / f"{file}.npz") as content:
-        rows = content["x"][:384].reshape(384, -1)
-    return rows.astype(np.float32) / np.float32(scale)
+        samples = content["x"][:384].reshape(384, -1)
+    return samples.astype(np.float32) / np.float32(scale)
 
 
 @pytest.fixture(scope="module", params=SEEDS)
@@ -55,7 +55,7 @@ def case(request):
         scale = 0.02 if len(shape) > 1 else 0.01
         weights[kind].append((scale * rng.standard_normal(shape)).astype(np.float32))
     is_drawn = name == "10x_73k"
-    x = rng.uniform(0, 1, (384, 720)).astype(np.float32) if is_drawn else first_rows(name)
+    x = rng.uniform(0, 1, (384, 720)).astype(np.float32) if is_drawn else first_samples(name)
     n_clusters = golden["enc_fake_softmax"].shape[1]
     z = np.concatenate([golden["noise"], np.eye(n_clusters, dtype=np.float32)[golden["labels"]]], 2)
     return Case(golden, GAN_PRESETS[name], weights, names, x, z)
@@ -77,8 +77,8 @@ def assert_agrees(got, expected, tolerance):
     assert difference <= tolerance * np.abs(expected).max()
 
 
-def encode(networks, config, rows):
-    code = networks.encoder(rows).numpy()
+def encode(networks, config, samples):
+    code = networks.encoder(samples).numpy()
     return code[:, : config.n_noise], tf.nn.softmax(code[:, config.n_noise :]).numpy()
 
 
@@ -90,7 +90,7 @@ def variables_of(networks):
 
 
 def rounding_only(case):
-    """Biases directly before a normalisation over the same channels: true gradient zero."""
+    """Biases directly before a normalization over the same channels: true gradient zero."""
     followers = [*case.names[1:], ("", "", [])]
     return np.array(
         [
@@ -108,8 +108,8 @@ def test_outputs(case, networks):
     assert_agrees(fake[:8], golden["generated"], 1e-4)
     assert_agrees(networks.critic(case.x[:64]), golden["d_real"], 1e-4)
     assert_agrees(networks.critic(fake), golden["d_fake"], 1e-4)
-    for which, rows in (("fake", fake), ("real", case.x[:64])):
-        noise, softmax = encode(networks, config, rows)
+    for which, samples in (("fake", fake), ("real", case.x[:64])):
+        noise, softmax = encode(networks, config, samples)
         assert_agrees(noise, golden[f"enc_{which}_noise"], 1e-4)
         assert_agrees(softmax, golden[f"enc_{which}_softmax"], 1e-4)
 
@@ -168,7 +168,7 @@ def test_one_iteration(case, networks):
     assert_agrees(softmax, golden["iteration_enc_softmax"], 1e-4)
 
 
-def test_latent_rows():
+def test_latent_samples():
     config = GANConfig(n_noise=7)
     z = sample_latent(20_000, 4, config, tf.constant([1, 2])).numpy()
     noise, code = z[:, :7], z[:, 7:]
@@ -200,8 +200,8 @@ def test_textbook_variants_differ_from_the_original():
     z = sample_latent(8, 3, config, tf.constant([0, 0]))
     fake = networks.generator(z)
     one = critic_loss(networks.critic, x, fake, tf.constant(0.3), config)[1]
-    per_row = critic_loss(networks.critic, x, fake, tf.fill((8, 1), 0.3), config)[1]
-    np.testing.assert_allclose(one, per_row, rtol=1e-6)  # the same number for every row
+    per_sample = critic_loss(networks.critic, x, fake, tf.fill((8, 1), 0.3), config)[1]
+    np.testing.assert_allclose(one, per_sample, rtol=1e-6)  # the same number for every sample
     spread = critic_loss(
         networks.critic, x, fake, tf.reshape(tf.linspace(0.0, 1.0, 8), (8, 1)), config
     )[1]
@@ -227,7 +227,7 @@ def test_networks_are_seeded():
 
 
 def differentiated(critic, x, fake, epsilon, config):
-    """Both losses and the gradient of their sum, by automatic differentiation alone."""
+    """Both losses and the gradient of their sum, only by automatic differentiation."""
     between = gan_losses.interpolate(x, fake, epsilon)
     with tf.GradientTape() as outer:
         with tf.GradientTape() as inner:
@@ -262,21 +262,21 @@ def test_joint_products_are_the_derivatives(kind, n_threads, monkeypatch):
         assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max() + 1e-9
 
 
-def test_a_normalised_critic_is_not_piecewise_linear():
+def test_a_normalized_critic_is_not_piecewise_linear():
     networks = build_networks(6, 3, GANConfig(networks="pendigits", n_noise=2))
     assert not piecewise_critic.is_piecewise_linear(networks.critic)
 
 
 @pytest.mark.parametrize("kind", ["gene", "pendigits", "image"])
-def test_batches_generated_at_once_are_those_generated_alone(kind):
+def test_batches_generated_at_once_are_those_generated_one_by_one(kind):
     config = GANConfig(networks=kind, n_noise=2)
     generator = build_networks(784 if kind == "image" else 6, 3, config, seed=1).generator
     z = sample_latent(40, 3, config, tf.constant([0, 0]))
-    alone = tf.concat([generator(z[i : i + 8]) for i in range(0, 40, 8)], axis=0)
+    single = tf.concat([generator(z[i : i + 8]) for i in range(0, 40, 8)], axis=0)
     at_once = generate(generator, z, n_batches=5)
-    np.testing.assert_allclose(at_once, alone, rtol=1e-5, atol=1e-6)
-    if kind != "gene":  # all rows normalised together are something else
-        assert np.abs(generator(z) - alone).max() > 1e-5
+    np.testing.assert_allclose(at_once, single, rtol=1e-5, atol=1e-6)
+    if kind != "gene":  # all samples normalized together are something else
+        assert np.abs(generator(z) - single).max() > 1e-5
 
 
 def test_bfloat16_stays_near_float32():

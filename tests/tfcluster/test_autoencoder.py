@@ -45,25 +45,25 @@ def test_initial_weights(initializer, low, high, deviation):
     assert not bias.any()
 
 
-def test_bfloat16_takes_bits_from_products_alone():
-    rows = tf.constant(np.random.default_rng(0).random((16, 784), np.float32))
+def test_bfloat16_takes_bits_only_from_products():
+    samples = tf.constant(np.random.default_rng(0).random((16, 784), np.float32))
     plain, encoder = build_autoencoder(784, DECConfig())
     coarse, coarse_encoder = build_autoencoder(784, DECConfig(precision="bfloat16"))
     exact = {layer.name for layer in coarse.layers[1:] if not isinstance(layer, CoarseDense)}
     assert exact == {"encoder_3"}
     assert {v.dtype for v in coarse.weights} == {tf.float32}
-    for a, b in ((plain(rows), coarse(rows)), (encoder(rows), coarse_encoder(rows))):
+    for a, b in ((plain(samples), coarse(samples)), (encoder(samples), coarse_encoder(samples))):
         assert b.dtype == tf.float32
         difference = np.linalg.norm(a - b) / np.linalg.norm(a)
         assert 0 < difference < 0.02  # eight bits: about 0.4 % a number
 
 
 def test_bfloat16_is_kept_in_a_saved_model(tmp_path):
-    rows = tf.constant(np.random.default_rng(0).random((3, 20), np.float32))
+    samples = tf.constant(np.random.default_rng(0).random((3, 20), np.float32))
     coarse, _ = build_autoencoder(20, DECConfig(dims=(8, 2), precision="bfloat16"))
     coarse.save(tmp_path / "model.keras")
     np.testing.assert_array_equal(
-        tf.keras.models.load_model(tmp_path / "model.keras")(rows), coarse(rows)
+        tf.keras.models.load_model(tmp_path / "model.keras")(samples), coarse(samples)
     )
 
 
@@ -88,7 +88,7 @@ def train(config, x, seed=0):
     return trainer, before, history
 
 
-def test_layer_wise_stages_train_one_pair_each():
+def test_layer_wise_phases_train_one_pair_each():
     x, _ = blobs()
     trainer = AutoencoderTrainer(6, TINY_LAYERWISE)
     phases = trainer.phases(tf.constant(x, tf.float32), 0)
@@ -140,7 +140,7 @@ def test_layer_wise_learns_to_reconstruct():
     )
     trainer, _, _ = train(config, x)
     left = np.mean((trainer.autoencoder(x) - x) ** 2)
-    assert left < 0.2 * x.var(axis=0).mean()  # of what the mean row leaves
+    assert left < 0.2 * x.var(axis=0).mean()  # of what the mean sample leaves
 
 
 def test_dropout_corrupts_the_code_and_deeper_inputs_only():

@@ -1,4 +1,4 @@
-"""The estimator: what a user of scikit-learn relies on, and what batches do to a row."""
+"""The estimator: what a user of scikit-learn relies on, and what batches do to a sample."""
 
 import dataclasses
 import pickle
@@ -18,7 +18,7 @@ from tfcluster.errors import TrainingError
 from tfcluster.metrics import accuracy
 
 SMALL = GANConfig(n_noise=3, steps=30, batch_size=8)
-NORMALISED = dataclasses.replace(SMALL, networks="pendigits", batch_size=16)
+NORMALIZED = dataclasses.replace(SMALL, networks="pendigits", batch_size=16)
 
 
 class ClusterGANOfTwo(ClusterGAN):
@@ -64,7 +64,7 @@ def test_scikit_learn_checks_that_set_one_cluster(name):
 @pytest.fixture(scope="module")
 def fitted():
     X, _ = blobs()
-    return ClusterGAN(3, preset=NORMALISED, random_state=0).fit(X), X
+    return ClusterGAN(3, preset=NORMALIZED, random_state=0).fit(X), X
 
 
 def assert_same_bits(first, second):
@@ -96,11 +96,11 @@ def test_labels_are_predictions(fitted):
 def test_same_seed_same_bits(fitted):
     gan, X = fitted
     assert_same_bits(gan, clone(gan).fit(X, y=np.zeros(120)))
-    other = ClusterGAN(3, preset=NORMALISED, random_state=1).fit(X)
+    other = ClusterGAN(3, preset=NORMALIZED, random_state=1).fit(X)
     assert (gan.cluster_centers_ != other.cluster_centers_).any()
 
 
-def test_a_row_keeps_its_code_wherever_batches_are_kept_whole(fitted):
+def test_a_sample_keeps_its_code_while_batches_stay_whole(fitted):
     """Batches are taken in order, so whole batches in front change nothing."""
     gan, X = fitted
     codes = gan.transform(X)
@@ -110,8 +110,8 @@ def test_a_row_keeps_its_code_wherever_batches_are_kept_whole(fitted):
     assert np.abs(codes[1:] - moved).max() > 1e-6  # other companions, another code
 
 
-def test_single_rows_differ(fitted):
-    """Without filling, batch normalisation gives every single row the same code."""
+def test_single_samples_differ(fitted):
+    """Without filling, batch normalization gives every single sample the same code."""
     gan, X = fitted
     first, second = (gan.transform(X[i : i + 1]) for i in (0, 1))
     assert np.abs(first - second).max() > 1e-4
@@ -138,22 +138,22 @@ def test_keras_files(fitted, tmp_path):
     for network in gan.networks_:
         network.save(tmp_path / f"{network.name}.keras")
         loaded = tf.keras.models.load_model(tmp_path / f"{network.name}.keras")
-        rows = tf.constant(X if network.name != "generator" else gan.transform(X), tf.float32)
-        np.testing.assert_array_equal(loaded(rows), network(rows))
+        samples = tf.constant(X if network.name != "generator" else gan.transform(X), tf.float32)
+        np.testing.assert_array_equal(loaded(samples), network(samples))
 
 
 def test_samples_of_a_cluster_come_among_all_clusters(fitted):
     gan, _ = fitted
-    rows = gan.sample(4, cluster=1)
+    samples = gan.sample(4, cluster=1)
     z = np.concatenate(
         [gan._draw(12, 0)[:, :3], np.tile(np.eye(3), (4, 1))], axis=1, dtype=np.float32
     )
     filled = np.concatenate([z, gan._draw(4, 5)])  # any filling leaves whole batches as they are
     assert filled.shape[0] == 16
-    assert rows.shape == (4, 6)
-    assert not np.allclose(rows, gan.sample(4, cluster=2))
-    np.testing.assert_array_equal(rows, gan.sample(4, cluster=1))
-    assert (gan.sample(4, cluster=1, seed=1) != rows).any()
+    assert samples.shape == (4, 6)
+    assert not np.allclose(samples, gan.sample(4, cluster=2))
+    np.testing.assert_array_equal(samples, gan.sample(4, cluster=1))
+    assert (gan.sample(4, cluster=1, seed=1) != samples).any()
 
 
 def test_interpolation_ends_at_the_clusters(fitted):
@@ -166,7 +166,7 @@ def test_interpolation_ends_at_the_clusters(fitted):
 
 @pytest.mark.parametrize("networks", ["gene", "pendigits"])
 def test_every_decoder_finds_plain_clusters(networks):
-    X, y = blobs(n_rows=400)
+    X, y = blobs(n_samples=400)
     config = GANConfig(
         networks=networks, n_noise=2, steps=1500, batch_size=32, optimizer=Adam(1e-3, 0.5, 0.9)
     )
@@ -181,15 +181,15 @@ def test_every_decoder_finds_plain_clusters(networks):
     assert np.mean(gan.predict(mixed) == np.tile(range(3), 64)) > 0.95  # the same numbers
 
 
-def test_codes_without_noise_are_clustered_by_z_c_alone():
+def test_codes_without_noise_are_clustered_only_by_z_c():
     X, _ = blobs()
-    config = dataclasses.replace(NORMALISED, beta_n=0.0)
+    config = dataclasses.replace(NORMALIZED, beta_n=0.0)
     gan = ClusterGAN(3, preset=config, random_state=0).fit(X)
     assert gan.cluster_centers_.shape == (3, 3)
     assert gan.transform(X).shape == (120, 6)
 
 
-@pytest.mark.parametrize("config", [SMALL, NORMALISED], ids=["gene", "pendigits"])
+@pytest.mark.parametrize("config", [SMALL, NORMALIZED], ids=["gene", "pendigits"])
 def test_a_run_stopped_anywhere_ends_with_the_same_bits(config, tmp_path, monkeypatch):
     monkeypatch.setattr("tfcluster.clustergan.trainer.STEPS_PER_CALL", 7)
     X, _ = blobs()
@@ -242,18 +242,18 @@ def test_divergence_stops_and_keeps_the_checkpoint(tmp_path, monkeypatch):
         ClusterGAN(3, preset=config, random_state=0).fit(X, checkpoint=tmp_path / "c.npz")
 
 
-def image_rows(n_features=784, n_rows=80):
-    return np.random.default_rng(0).uniform(0, 1, (n_rows, n_features))
+def image_samples(n_features=784, n_samples=80):
+    return np.random.default_rng(0).uniform(0, 1, (n_samples, n_features))
 
 
 MISTAKES = {
-    "range": (GAN_PRESETS["pendigits"], image_rows(16) * 100, "must be in \\[0, 1\\]"),
-    "negative": (GAN_PRESETS["mnist"], image_rows() - 0.1, "must be in \\[0, 1\\]"),
-    "image size": (GAN_PRESETS["mnist"], image_rows(64), "28 x 28"),
-    "batch": (GAN_PRESETS["pendigits"], image_rows(16, 63), "batch_size=64"),
-    "preset": ("mnits", image_rows(), "Did you mean 'mnist'"),
-    "kind": (TINY, image_rows(), "a name or a GANConfig"),
-    "NaN": (SMALL, np.where(image_rows() > 0.99, np.nan, image_rows()), "NaN"),
+    "range": (GAN_PRESETS["pendigits"], image_samples(16) * 100, "must be in \\[0, 1\\]"),
+    "negative": (GAN_PRESETS["mnist"], image_samples() - 0.1, "must be in \\[0, 1\\]"),
+    "image size": (GAN_PRESETS["mnist"], image_samples(64), "28 x 28"),
+    "batch": (GAN_PRESETS["pendigits"], image_samples(16, 63), "batch_size=64"),
+    "preset": ("mnits", image_samples(), "Did you mean 'mnist'"),
+    "kind": (TINY, image_samples(), "a name or a GANConfig"),
+    "NaN": (SMALL, np.where(image_samples() > 0.99, np.nan, image_samples()), "NaN"),
 }
 
 

@@ -264,7 +264,7 @@ def test_a_refused_fit_leaves_the_fitted_one(fitted):
     np.testing.assert_array_equal(dec.predict(X), labels)
 
 
-def test_pretraining_alone_is_no_fit():
+def test_pretraining_by_itself_is_no_fit():
     X, _ = blobs()
     dec = DEC(3, preset=TINY, random_state=0)
     dec.pretrain(X)
@@ -272,13 +272,13 @@ def test_pretraining_alone_is_no_fit():
         dec.predict(X)
 
 
-def test_checkpoints_need_a_seed_and_a_file_of_their_own(tmp_path):
+def test_checkpoints_need_a_seed_and_separate_files(tmp_path):
     X, _ = blobs()
     path = tmp_path / "checkpoint.npz"
     with pytest.raises(InputError, match="needs a whole number as `random_state`"):
         DEC(3, preset=TINY).fit(X, checkpoint=path)
     dec = DEC(3, preset=TINY, random_state=0).fit(X, checkpoint=path)
-    with pytest.raises(InputError, match="file of its own"):
+    with pytest.raises(InputError, match="separate files"):
         dec.pretrain(X, checkpoint=path)
 
 
@@ -296,7 +296,7 @@ def test_files_of_another_kind_are_no_dec(tmp_path):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_dead_cluster_is_reported():
-    X = np.repeat(np.eye(5), 10, axis=0)  # five distinct rows cannot fill eight clusters
+    X = np.repeat(np.eye(5), 10, axis=0)  # five distinct samples cannot fill eight clusters
     with pytest.warns(EmptyClusterWarning, match="own no samples"):
         DEC(8, preset=TINY, random_state=0).fit(X)
 
@@ -314,12 +314,12 @@ X_GOOD = blobs()[0]
         (X_GOOD.reshape(10, 12, 6), "dim 3"),
         (X_GOOD[:0], "0 sample"),
         (X_GOOD[:2], "n_samples=2 should be >= n_clusters=3"),
-        (np.ones((20, 4)), "All 20 rows are identical"),
+        (np.ones((20, 4)), "All 20 samples are identical"),
         (X_GOOD * 1e300, "too large|infinity"),
     ],
-    ids=["nan", "inf", "text", "rank 1", "rank 3", "no rows", "few rows", "identical", "float32"],
+    ids=["nan", "inf", "text", "rank 1", "rank 3", "none", "few", "identical", "float32"],
 )
-def test_bad_rows(X, rule):
+def test_bad_samples(X, rule):
     with pytest.raises(InputError, match=rule):
         DEC(3, preset=TINY).fit(X)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcluster.clustergan.trainer import GANTrainer, batch_rows
+from tfcluster.clustergan.trainer import GANTrainer, choose_batch
 from tfcluster.config import GANConfig
 from tfcluster.training.phases import run_phases
 
@@ -17,23 +17,23 @@ def x():
     return tf.constant(np.random.default_rng(0).uniform(size=(50, 6)), tf.float32)
 
 
-def rows_of(first, config, seed=(3, 0)):
-    first, n_rows = tf.constant(first, tf.int64), tf.constant(50, tf.int64)
-    return batch_rows(first, n_rows, config, tf.constant(seed, tf.int32)).numpy()
+def samples_of(first, config, seed=(3, 0)):
+    first, n_samples = tf.constant(first, tf.int64), tf.constant(50, tf.int64)
+    return choose_batch(first, n_samples, config, tf.constant(seed, tf.int32)).numpy()
 
 
 def test_shuffled_batches_run_through_permutations():
-    """Batches of 8 from 50 rows: 25 batches are four passes, and batches cross their ends."""
-    rows = np.concatenate([rows_of(8 * i, SHUFFLED) for i in range(25)]).reshape(4, 50)
-    for one_pass in rows:
+    """Batches of 8 from 50 samples: 25 batches are four passes, and batches cross their ends."""
+    samples = np.concatenate([samples_of(8 * i, SHUFFLED) for i in range(25)]).reshape(4, 50)
+    for one_pass in samples:
         np.testing.assert_array_equal(np.sort(one_pass), np.arange(50))
-    assert (rows[0] != rows[1]).any()
-    assert (rows_of(0, SHUFFLED, (4, 0)) != rows_of(0, SHUFFLED)).any()
+    assert (samples[0] != samples[1]).any()
+    assert (samples_of(0, SHUFFLED, (4, 0)) != samples_of(0, SHUFFLED)).any()
 
 
 def test_replacement_draws_uniformly():
     config = dataclasses.replace(CONFIG, batch_size=20_000)
-    counts = np.bincount(rows_of(0, config), minlength=50)
+    counts = np.bincount(samples_of(0, config), minlength=50)
     np.testing.assert_allclose(counts, 400, rtol=0.25)  # sd is 20
 
 
@@ -57,7 +57,7 @@ def test_same_seed_same_bits(x, config):
     assert (train(x, config, seed=1)[0]["critic/0"] != first["critic/0"]).any()
 
 
-def test_an_iteration_depends_on_its_number_alone(x):
+def test_an_iteration_depends_only_on_its_number(x):
     """The loop in the graph, one call a step, and a loop entered later do the same steps."""
     seed = tf.constant(5)
     whole, stepwise = GANTrainer(6, 3, CONFIG), GANTrainer(6, 3, CONFIG)

@@ -63,7 +63,7 @@ def test_fit_starts_from_an_autoencoder(files):
     np.testing.assert_allclose(dec.reconstruct(X), autoencoder(X), rtol=1e-5, atol=1e-6)
 
 
-def test_an_autoencoder_alone_is_no_fitted_dec(files):
+def test_an_autoencoder_by_itself_is_no_fitted_dec(files):
     with pytest.raises(InputError, match="pretrained=path"):
         DEC(4).load_weights_h5(files[0] / "ae_weights.h5")
 

@@ -193,18 +193,18 @@ def test_silhouette_by_hand() -> None:
 
 def test_davies_bouldin_by_hand() -> None:
     # Centroids 1 and 11 with mean distances 1 and 2: (1 + 2) / 10 for both clusters.
-    rows = [[0], [2], [9], [13]]
-    assert metrics.davies_bouldin(rows, [0, 0, 1, 1]) == pytest.approx(0.3)
+    samples = [[0], [2], [9], [13]]
+    assert metrics.davies_bouldin(samples, [0, 0, 1, 1]) == pytest.approx(0.3)
 
 
 def test_calinski_harabasz_is_the_float64_formula_on_tight_clusters() -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], 2000)
     X = (100.0 + labels[:, None] + 1e-4 * rng.normal(size=(6000, 3))).astype(np.float32)
-    rows = X.astype(np.float64)
-    centers = np.array([rows[labels == k].mean(0) for k in range(3)])
-    between = 2000 * ((centers - rows.mean(0)) ** 2).sum()
-    within = ((rows - centers[labels]) ** 2).sum()
+    samples = X.astype(np.float64)
+    centroids = np.array([samples[labels == k].mean(0) for k in range(3)])
+    between = 2000 * ((centroids - samples.mean(0)) ** 2).sum()
+    within = ((samples - centroids[labels]) ** 2).sum()
     expected = (between / (3 - 1)) / (within / (6000 - 3))
     assert metrics.calinski_harabasz(X, labels) == pytest.approx(expected, rel=1e-10)
 

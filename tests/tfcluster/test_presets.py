@@ -10,8 +10,8 @@ from tfcluster.config import (
     DECConfig,
     EndToEnd,
     LayerWise,
-    dec_config,
     from_dict,
+    get_dec_config,
     override,
     to_dict,
 )
@@ -57,19 +57,19 @@ def test_0_02_per_pixel():
     assert DEC_PRESETS["paper:mnist"].scaling * (1 / 255) == pytest.approx(0.02)
 
 
-def test_a_protocol_alone_takes_the_form_of_the_data_set():
-    assert dec_config("keras", "mnist") == DEC_PRESETS["keras:mnist"]
-    assert dec_config("keras", "digits") == DEC_PRESETS["keras"]
-    assert dec_config("keras:usps", "mnist") == DEC_PRESETS["keras:usps"]
+def test_a_protocol_without_a_data_set_takes_its_variant():
+    assert get_dec_config("keras", "mnist") == DEC_PRESETS["keras:mnist"]
+    assert get_dec_config("keras", "digits") == DEC_PRESETS["keras"]
+    assert get_dec_config("keras:usps", "mnist") == DEC_PRESETS["keras:usps"]
     config = DECConfig(alpha=2.0)
-    assert dec_config(config) is config
+    assert get_dec_config(config) is config
 
 
 def test_unknown_names():
     with pytest.raises(InputError, match="Did you mean 'paper'"):
-        dec_config("papers")
+        get_dec_config("papers")
     with pytest.raises(InputError, match="DECConfig"):
-        dec_config(3)
+        get_dec_config(3)
 
 
 def test_frozen():

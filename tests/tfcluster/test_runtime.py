@@ -5,7 +5,7 @@ import subprocess
 from tfcluster import runtime
 
 
-def test_the_revision_is_marked_by_changed_code_alone(tmp_path, monkeypatch):
+def test_the_revision_is_marked_only_by_changed_code(tmp_path, monkeypatch):
     def git(*words):
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
         command = ["git", "-C", str(tmp_path), *identity, *words]
@@ -20,14 +20,14 @@ def test_the_revision_is_marked_by_changed_code_alone(tmp_path, monkeypatch):
     git("commit", "--quiet", "-m", "first")
     monkeypatch.setattr(runtime, "__file__", str(code))
     revision = git("rev-parse", "HEAD")
-    assert runtime.git_revision() == revision
+    assert runtime.read_git_revision() == revision
     results.write_text("{}\n")
-    assert runtime.git_revision() == revision
+    assert runtime.read_git_revision() == revision
     code.write_text("1\n")
-    assert runtime.git_revision() == f"{revision}+"
+    assert runtime.read_git_revision() == f"{revision}+"
 
 
 def test_outside_a_repository_there_is_no_revision(tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "__file__", str(tmp_path / "code.py"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert runtime.git_revision() == "unknown"
+    assert runtime.read_git_revision() == "unknown"

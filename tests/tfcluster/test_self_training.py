@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from tfcluster import target_distribution
 from tfcluster.config import SGD, DECConfig, EndToEnd
-from tfcluster.dec.autoencoder import batch_order
+from tfcluster.dec.autoencoder import make_batch_order
 from tfcluster.dec.self_training import DECTrainer, clustering_loss
 from tfcluster.layers import soft_assignment
-from tfcluster.training.loop import derived_seed
+from tfcluster.training.loop import derive_seed
 
 ALPHAS = [1.0, 3.0]
 CONFIG = DECConfig(
@@ -56,7 +56,7 @@ def test_loss_and_gradients(layer):
 def test_gradients_are_equations_4_and_5_of_the_paper(alpha):
     rng = np.random.default_rng(0)
     z, mu = rng.normal(size=(20, 4)), rng.normal(size=(3, 4))
-    difference = z[:, None, :] - mu  # (rows, clusters, features)
+    difference = z[:, None, :] - mu  # (n_samples, n_clusters, n_units)
     inverse = 1 / (1 + (difference**2).sum(2) / alpha)
     similarity = inverse ** ((alpha + 1) / 2)
     q = similarity / similarity.sum(1, keepdims=True)
@@ -112,7 +112,8 @@ def test_sixty_steps_of_clustering(golden_dec, pendigits_2000, monkeypatch):
     _, phase = trainer.clustering_phases(x, seed=0)
     list(phase.run(0))
 
-    assert batch_order(2000, trainer.config).steps_per_pass == 8  # the last batch has 208 rows
+    # the last batch has 208 samples
+    assert make_batch_order(2000, trainer.config).steps_per_pass == 8
     np.testing.assert_allclose(
         np.concatenate(losses), golden_dec["loop_dec_losses"], rtol=0, atol=1e-6
     )
@@ -136,7 +137,7 @@ class TestTargetDistribution:
     q = np.array([[0.75, 0.25], [0.25, 0.75], [0.5, 0.5]])
 
     def test_by_hand(self):
-        # columns sum to 1.5 each, so p is q^2 with rows normalised: 9/16 and 1/16 give 9/10, 1/10
+        # columns sum to 1.5 each, so p is q^2 with normalized rows: 9/16 and 1/16 give 9/10, 1/10
         expected = [[0.9, 0.1], [0.1, 0.9], [0.5, 0.5]]
         np.testing.assert_allclose(target_distribution(self.q), expected)
 
@@ -146,13 +147,13 @@ class TestTargetDistribution:
         assert isinstance(target_distribution(self.q), np.ndarray)
         np.testing.assert_allclose(p, target_distribution(self.q))
 
-    def test_mass_of_all_makes_a_part_the_whole(self):
+    def test_frequencies_of_all_make_a_part_the_whole(self):
         rng = np.random.default_rng(0)
         q = rng.dirichlet(np.ones(4), size=30)
-        parts = [target_distribution(part, mass=q.sum(0)) for part in np.split(q, 3)]
+        parts = [target_distribution(part, frequencies=q.sum(0)) for part in np.split(q, 3)]
         np.testing.assert_allclose(np.concatenate(parts), target_distribution(q))
         assert np.abs(target_distribution(q[:10]) - parts[0]).max() > 1e-3
 
 
 def test_seeds_of_parts_differ():
-    assert len({derived_seed(0, i) for i in range(50)} | {derived_seed(1, 0)}) == 51
+    assert len({derive_seed(0, i) for i in range(50)} | {derive_seed(1, 0)}) == 51

@@ -13,22 +13,22 @@ from tfcluster.training.phases import Phase, run_phases
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 200))
-def test_short_batches_visit_each_row_once_a_pass(n_rows, batch_size, passes):
-    order = BatchOrder(n_rows, batch_size)
-    rows, first = order.rows(), passes * order.steps_per_pass
-    starts = order.starts(first, order.steps_per_pass)
-    batches = [rows[s : s + batch_size] for s in starts]
+def test_short_batches_visit_each_sample_once_a_pass(n_samples, batch_size, passes):
+    order = BatchOrder(n_samples, batch_size)
+    samples, first = order.list_samples(), passes * order.steps_per_pass
+    starts = order.list_starts(first, order.steps_per_pass)
+    batches = [samples[s : s + batch_size] for s in starts]
     assert all(len(batch) for batch in batches)  # never an empty one, as DEC-keras has
-    np.testing.assert_array_equal(np.concatenate(batches), np.arange(n_rows))
+    np.testing.assert_array_equal(np.concatenate(batches), np.arange(n_samples))
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 100))
-def test_wrapped_batches_are_full_and_follow_each_other(n_rows, batch_size, first):
-    batch_size = min(batch_size, n_rows)
-    order = BatchOrder(n_rows, batch_size, wrap=True)
-    rows = order.rows()
-    got = np.concatenate([rows[s : s + batch_size] for s in order.starts(first, 5)])
-    expected = (first * batch_size + np.arange(5 * batch_size)) % n_rows
+def test_wrapped_batches_are_full_and_follow_each_other(n_samples, batch_size, first):
+    batch_size = min(batch_size, n_samples)
+    order = BatchOrder(n_samples, batch_size, wrap=True)
+    samples = order.list_samples()
+    got = np.concatenate([samples[s : s + batch_size] for s in order.list_starts(first, 5)])
+    expected = (first * batch_size + np.arange(5 * batch_size)) % n_samples
     np.testing.assert_array_equal(got, expected)
 
 
@@ -38,11 +38,11 @@ def linear_loop(x, monkeypatch=None, branch_weights=None):
     w = tf.Variable(tf.ones((x.shape[1], 1)))
     optimizer = build_optimizer(SGD(0.1, momentum=0.9), [w])
 
-    def row_loss(rows, target, *, seed):
+    def sample_loss(samples, target, *, seed):
         del seed
-        return tf.squeeze(tf.square(rows @ w - target), axis=1)
+        return tf.squeeze(tf.square(samples @ w - target), axis=1)
 
-    return w, TrainingLoop(row_loss, optimizer)
+    return w, TrainingLoop(sample_loss, optimizer)
 
 
 @pytest.fixture
@@ -60,16 +60,16 @@ def test_loop_takes_the_steps_numpy_takes(regression, monkeypatch, branch_weight
 
     expected_w, velocity, expected = np.ones((4, 1)), np.zeros((4, 1)), []
     for step in range(12):
-        rows = slice(step % 5 * 5, step % 5 * 5 + 5)
-        error = x[rows] @ expected_w - y[rows]
+        samples = slice(step % 5 * 5, step % 5 * 5 + 5)
+        error = x[samples] @ expected_w - y[samples]
         expected.append(np.mean(error**2))
-        velocity = 0.9 * velocity - 0.1 * 2 * x[rows].T @ error / len(error)
+        velocity = 0.9 * velocity - 0.1 * 2 * x[samples].T @ error / len(error)
         expected_w = expected_w + velocity
     np.testing.assert_allclose(losses, expected, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(w, expected_w, rtol=1e-4, atol=1e-5)
 
 
-def test_a_batch_of_one_row_survives_halving(regression, monkeypatch):
+def test_a_batch_of_one_sample_survives_halving(regression, monkeypatch):
     x, y = regression
     w, loop = linear_loop(x, monkeypatch, 0)
     losses = loop.run([tf.constant(x[:1]), tf.constant(y[:1])], BatchOrder(1, 1), 0, 3, seed=0)
@@ -88,7 +88,7 @@ def test_steps_in_one_call_or_many_are_bit_equal(regression):
     np.testing.assert_array_equal(w_once, w_parts)
 
 
-def test_a_row_passes_alike_alone_or_in_company():
+def test_a_sample_passes_alike_by_itself_or_with_others():
     layer = tf.keras.layers.Dense(7, "relu")
     layer.build((None, 5))
     forward = Forward(layer)

@@ -15,9 +15,9 @@ import numpy as np
 import typer
 
 from tfcluster.cli.commands import Parsed
-from tfcluster.config import DECConfig, GANConfig, dec_config, gan_config, override
+from tfcluster.config import DECConfig, GANConfig, get_dec_config, get_gan_config, override
 from tfcluster.errors import InputError
-from tfcluster.runtime import available_cores
+from tfcluster.runtime import count_cores
 
 
 def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class RunOptions:
     @property
     def n_threads(self) -> int:
         """Operations that TensorFlow runs at a time: `threads`, or the cores, at most two."""
-        return min(2, available_cores()) if self.threads is None else self.threads
+        return min(2, count_cores()) if self.threads is None else self.threads
 
     def numbers_of_clusters(self, y: np.ndarray | None) -> range:
         """Returns the numbers of clusters asked for, or the number of classes.
@@ -152,7 +152,7 @@ class DECOptions(RunOptions):
 
     def config(self) -> DECConfig:
         """Returns the preset, in its form for the data set if there is one, with the overrides."""
-        config: DECConfig = override(dec_config(self.preset, self.dataset), self.overrides)
+        config: DECConfig = override(get_dec_config(self.preset, self.dataset), self.overrides)
         return config
 
 
@@ -175,7 +175,7 @@ class GANOptions(RunOptions):
 
     def config(self) -> GANConfig:
         """Returns the preset, or the data set's own, with the overrides."""
-        config: GANConfig = override(gan_config(self.preset, self.dataset), self.overrides)
+        config: GANConfig = override(get_gan_config(self.preset, self.dataset), self.overrides)
         return config
 
 

@@ -25,7 +25,7 @@ from tfcluster.cli.options import RunOptions
 from tfcluster.config import to_dict
 from tfcluster.errors import InputError
 from tfcluster.files import atomic_write
-from tfcluster.runtime import provenance
+from tfcluster.runtime import collect_provenance
 from tfcluster.training.phases import Record
 
 Options = TypeVar("Options", bound=RunOptions)
@@ -203,7 +203,7 @@ def open_run_folder(
     """
     asked = {"algorithm": algorithm, **dataclasses.asdict(options), "config": to_dict(config)}
     if not resume:
-        return RunFolder.create(out, {**asked, **provenance()})
+        return RunFolder.create(out, {**asked, **collect_provenance()})
     run = RunFolder.open(out)
     before, now = run.config(), json.loads(json.dumps(asked))
     names = ["algorithm", *(field.name for field in dataclasses.fields(options))]

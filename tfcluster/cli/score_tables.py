@@ -56,9 +56,9 @@ def print_scores(
             rows.append(("  published", published[method]))
     console.print(_table("method", rows))
     first = next(iter(scores.values()))
-    if "silhouette_rows" in first:
+    if "silhouette_samples" in first:
         console.print(
-            f"Silhouette on {first['silhouette_rows']} samples (seed {first['silhouette_seed']})."
+            f"Silhouette on {first['silhouette_samples']} samples (seed {first['silhouette_seed']})."
         )
     console.print(_LEGEND)
 

@@ -30,10 +30,10 @@ from tfcluster.clustergan.estimator import ClusterGAN
 from tfcluster.clustergan.networks import check_samples
 from tfcluster.config import GANConfig
 from tfcluster.data.loading import DATASETS, Dataset, load_data
-from tfcluster.dec.self_training import fit_kmeans
 from tfcluster.errors import InputError
 from tfcluster.profile import ClusterProfile
-from tfcluster.runtime import provenance, set_threads
+from tfcluster.runtime import collect_provenance, set_threads
+from tfcluster.training.kmeans import fit_kmeans
 from tfcluster.training.progress import TrainingProgress
 from tfcluster.validation import check_matrix
 
@@ -83,7 +83,7 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
             "ClusterGAN takes a single number of clusters, no range. Received: --n-clusters "
             f"{options.n_clusters}."
         )
-    X = check_matrix(ClusterGAN(), splits.fit.X, min_rows=numbers[0], reset=True)
+    X = check_matrix(ClusterGAN(), splits.fit.X, min_samples=numbers[0], reset=True)
     check_samples(X, config)
     run = open_run_folder("clustergan", options, config, out, execution.resume)
     set_threads(options.n_threads, per_operation=config.has_large_products)
@@ -155,7 +155,7 @@ def _write_trials(task: _Task, run: RunFolder, trials: Sequence[_Trial], best: _
     best.gan.save(run.path / "model.npz")
     if math.isfinite(best.record["selection"]):
         plots.draw_trials(run.path / "trials.png", records)
-    run.write_json("result.json", {**result, **provenance()})
+    run.write_json("result.json", {**result, **collect_provenance()})
     print_trials(task.console, records, _selection_criterion(task))
 
 
@@ -281,7 +281,7 @@ def _write_results(trial: _Trial, task: _Task, run: RunFolder) -> None:
     run.write_text("profile.csv", profile.to_csv())
     plots.draw_profile(run.path / "profile.png", profile, task.splits.fit.picture)
     _draw(gan, task, run.path)
-    run.write_json("result.json", {**_result(task, run, trial), **provenance()})
+    run.write_json("result.json", {**_result(task, run, trial), **collect_provenance()})
 
 
 def _result(task: _Task, run: RunFolder, trial: _Trial) -> dict[str, Any]:

@@ -22,12 +22,12 @@ from tfcluster.cli.score_tables import (
 )
 from tfcluster.config import DECConfig
 from tfcluster.data.loading import Dataset, load_data
-from tfcluster.dec.autoencoder import Pretrained, pretrained_weights
+from tfcluster.dec.autoencoder import Pretrained, load_pretrained
 from tfcluster.dec.estimator import DEC
-from tfcluster.dec.self_training import fit_kmeans
 from tfcluster.n_clusters import recommend_n_clusters
 from tfcluster.profile import ClusterProfile
-from tfcluster.runtime import provenance, set_threads
+from tfcluster.runtime import collect_provenance, set_threads
+from tfcluster.training.kmeans import fit_kmeans
 from tfcluster.training.progress import TrainingProgress
 from tfcluster.validation import check_matrix, check_n_clusters
 
@@ -52,9 +52,9 @@ def train_dec(options: DECOptions, execution: DECExecution, *, console: Console)
     data = load_data(options.dataset)
     numbers = options.numbers_of_clusters(data.y)
     check_n_clusters(numbers[0])
-    check_matrix(DEC(), data.X, min_rows=numbers[-1], reset=True)
+    check_matrix(DEC(), data.X, min_samples=numbers[-1], reset=True)
     if options.pretrained is not None:
-        pretrained_weights(options.pretrained, data.X.shape[1], config)
+        load_pretrained(options.pretrained, data.X.shape[1], config)
     run = open_run_folder("dec", options, config, out, execution.resume)
     set_threads(options.n_threads)
     task = _Task(options, config, data, execution.checkpoint_seconds, console)
@@ -111,7 +111,7 @@ def _train_range(task: _Task, numbers: range, run: RunFolder) -> None:
         records.append({"n_clusters": n_clusters, **scores["DEC"]})
     recommendation = recommend_n_clusters(records)
     result = {"table": records, "recommendation": recommendation._asdict()}
-    run.write_json("result.json", {**run.question(), **result, **provenance()})
+    run.write_json("result.json", {**run.question(), **result, **collect_provenance()})
     plots.draw_n_clusters(run.path / "n_clusters.png", records, recommendation.n_clusters)
     print_n_clusters(task.console, records, recommendation)
 
@@ -185,7 +185,7 @@ def _write_results(dec: DEC, task: _Task, run: RunFolder, scores: MethodScores) 
         "n_samples": len(q),
         "steps": dec.n_iter_,
     }
-    run.write_json("result.json", {**result, "scores": scores, **provenance()})
+    run.write_json("result.json", {**result, "scores": scores, **collect_provenance()})
 
 
 def _draw(dec: DEC, task: _Task, folder: Path, q: np.ndarray) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 from sklearn.cluster import KMeans
 
 from tfcluster import metrics
-from tfcluster.clustergan.inference import recovered
+from tfcluster.clustergan.inference import select_recovered
 from tfcluster.config import GANConfig
-from tfcluster.dec.self_training import fit_kmeans
+from tfcluster.training.kmeans import fit_kmeans
 
 
 def cluster_codes(codes: np.ndarray, n_clusters: int, config: GANConfig) -> KMeans:
@@ -19,7 +19,7 @@ def cluster_codes(codes: np.ndarray, n_clusters: int, config: GANConfig) -> KMea
       n_clusters: Number of centroids.
       config: Without `beta_n` only the softmax of z_c is clustered.
     """
-    return fit_kmeans(recovered(codes, config), n_clusters, restarts=10, seed=0)
+    return fit_kmeans(select_recovered(codes, config), n_clusters, restarts=10, seed=0)
 
 
 def find_centroids(codes: np.ndarray, n_clusters: int, config: GANConfig) -> np.ndarray:
@@ -53,6 +53,6 @@ def assign_codes(codes: np.ndarray, centroids: np.ndarray, config: GANConfig) ->
     Returns:
       `(n_samples,)` clusters.
     """
-    part = recovered(codes, config)
+    part = select_recovered(codes, config)
     distances = [np.square(part - centroid).sum(axis=1) for centroid in centroids]
     return np.argmin(distances, axis=0)

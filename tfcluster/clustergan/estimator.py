@@ -16,13 +16,13 @@ import tensorflow as tf
 from sklearn.utils.validation import check_is_fitted
 
 from tfcluster.clustergan.adversarial import sample_latent
-from tfcluster.clustergan.codes import assign_codes, find_centroids
-from tfcluster.clustergan.fitted import GANFitted, count_features
+from tfcluster.clustergan.codes import assign_codes
+from tfcluster.clustergan.fitted import GANFitted, check_weights, count_features
 from tfcluster.clustergan.networks import Networks, build_networks, check_range, check_samples
 from tfcluster.clustergan.trainer import Evaluate, GANTrainer
-from tfcluster.config import Adam, GANConfig, apply_arguments, gan_config
+from tfcluster.config import Adam, GANConfig, get_gan_config
 from tfcluster.errors import InputError, unknown_name
-from tfcluster.estimator import DeepClusterer, FitData, digest
+from tfcluster.estimator import DeepClusterer, digest
 from tfcluster.scaling import Standardizer
 from tfcluster.training.phases import Callback, Record, run_phases
 from tfcluster.training.trainer_pool import TrainerPool
@@ -37,13 +37,14 @@ _POOL = TrainerPool(GANTrainer)
 class ClusterGAN(DeepClusterer):
     """ClusterGAN, as a scikit-learn estimator.
 
-    A generator makes rows from codes (z_n, z_c), noise and a one-hot cluster; an encoder learns to
-    find a generated row's code. Clusters of real rows are k-means clusters of their codes.
+    A generator makes samples from codes (z_n, z_c), noise and a one-hot cluster; an encoder learns
+    to recover the code of a generated sample. Clusters of real samples are k-means clusters of
+    their codes.
 
-    Where the networks normalise over their batch (`"pendigits"`, `"image"`), a row's code depends
-    on the rows it comes with: rows are taken in order, in batches as in training, and generated
-    rows, always the same ones, fill the last batch. The same matrix gives the same labels; another
-    order of rows may not.
+    Where the networks normalize over their batch (`"pendigits"`, `"image"`), a sample's code
+    depends on the rest of its batch: samples are taken in order, in batches as in training, and
+    generated samples, always the same, fill the last batch. The same matrix gives the same labels;
+    another order of samples may not.
 
     Args:
       n_clusters: Number of clusters, at least 2.
@@ -62,22 +63,23 @@ class ClusterGAN(DeepClusterer):
       critic_steps: Steps of the critic for each step of generator and encoder.
       batch_size: Samples per step.
       penalty: Weight of the gradient penalty.
-      epsilon_per_row: Whether each sample is interpolated by a number of its own.
+      epsilon_per_row: Whether each sample is interpolated by its own number.
       weight_decay: Factor of half the squared kernels.
       optimizer: `Adam`, one for the critic and one for generator and encoder together.
       steps: Steps of generator and encoder.
-      shuffle: Whether batches walk through shuffled epochs instead of being drawn with
+      shuffle: Whether batches pass through shuffled epochs instead of being drawn with
         replacement.
       precision: "float32", or "bfloat16" for all products.
       random_state: Seed. The same seed on the same machine with the same thread setting gives
         the same bits.
 
     Attributes:
-      labels_: `(rows,)` labels of the rows of `fit`, equal to `predict` on them.
-      cluster_centers_: `(n_clusters, code)` k-means centres among the codes, numbered as z_c where
-        they agree.
+      labels_: `(n_samples,)` labels of the samples of `fit`, equal to `predict` on them.
+      cluster_centers_: `(n_clusters, n_units)` k-means centroids of the codes, matched with the
+        numbers of z_c.
+      network_weights_: The weights of generator, critic and encoder.
       history_: Records of training: `loss` of generator and encoder, `critic_loss`; see
-        `tfcluster.training.loop.Record`.
+        `tfcluster.training.phases.Record`.
       standardizer_: The `tfcluster.scaling.Standardizer` of the samples of `fit`; None without
         `standardize`.
       config_: The configuration: the preset's, with the arguments that were given.
@@ -173,16 +175,15 @@ class ClusterGAN(DeepClusterer):
         with _POOL.borrow(data.x.shape[1], int(self.n_clusters), config) as trainer:
             trainer.reset(seed)
             identity = {"random_state": seed, "data": digest(data.x)}
-            keeper = self._open_checkpoint(checkpoint, checkpoint_seconds, trainer, identity)
+            saver = self._open_checkpoint(checkpoint, checkpoint_seconds, trainer, identity)
             evaluate = _standardize(evaluate, data.standardizer)
             phases = trainer.phases(tf.constant(data.x), seed, evaluate, int(evaluate_every))
-            history = run_phases(phases, callbacks=callbacks, checkpoint=keeper)
-            self._set_fitted(_find_clusters(trainer, data, history))
+            history = run_phases(phases, callbacks=callbacks, checkpoint=saver)
+            self._set_fitted(GANFitted.of(trainer, data, history))
         return self
 
     def _resolve_config(self) -> GANConfig:
-        config: GANConfig = apply_arguments(gan_config(self.preset), self.get_params(deep=False))
-        return config
+        return get_gan_config(self.preset, arguments=self.get_params(deep=False))
 
     @property
     def n_iter_(self) -> int:
@@ -191,13 +192,16 @@ class ClusterGAN(DeepClusterer):
         return max((record["step"] for record in self.history_), default=0)
 
     def predict(self, X: Any, decoder: Decoder = "kmeans") -> np.ndarray:
-        """Labels of rows, new ones too: `(rows, features)` to `(rows,)`.
+        """Returns labels of samples, new ones too.
 
         Args:
-          X: Rows; see the class on the part their order plays.
-          decoder: `"kmeans"`, the centre nearest to a row's code, as the original; `"argmax"`, the
-            largest entry of its z_c; or `"backpropagation"`, the cluster that can generate the
-            nearest row, which needs no encoder and a hundred times as long.
+          X: `(n_samples, n_features)`; see the class on the effect of their order.
+          decoder: `"kmeans"`, the centroid nearest to a sample's code, as in the original;
+            `"argmax"`, the largest entry of its z_c; or `"backpropagation"`, the cluster that can
+            generate the nearest sample, which needs no encoder but about a hundred times as long.
+
+        Returns:
+          `(n_samples,)` clusters.
 
         Raises:
           InputError: If X does not fit or there is no such decoder.
@@ -205,22 +209,26 @@ class ClusterGAN(DeepClusterer):
         if decoder not in DECODERS:
             raise unknown_name("decoder", decoder, DECODERS)
         if decoder == "backpropagation":
-            X = self._matrix(X)
-            with self._fitted_trainer() as trainer:
-                return trainer.inference.recover(X)
+            x = self._check_new(X)
+            with self._borrow_trainer() as trainer:
+                return trainer.inference.recover(x)
         codes = self.transform(X)
         if decoder == "argmax":
             return np.argmax(codes[:, self.config_.n_noise :], axis=1)
         return assign_codes(codes, self.cluster_centers_, self.config_)
 
     def transform(self, X: Any) -> np.ndarray:
-        """The latent codes: `(rows, features)` to `(rows, n_noise + n_clusters)`.
+        """Returns the latent codes of samples.
 
-        A code is z_n, then the softmax of z_c.
+        Args:
+          X: `(n_samples, n_features)`; see the class on the effect of their order.
+
+        Returns:
+          `(n_samples, n_noise + n_clusters)` float32: z_n, then the softmax of z_c.
         """
-        X = self._matrix(X)
-        with self._fitted_trainer() as trainer:
-            return trainer.inference.encode(X)
+        x = self._check_new(X)
+        with self._borrow_trainer() as trainer:
+            return trainer.inference.encode(x)
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Returns samples encoded and generated again, in the units of X.
@@ -234,16 +242,16 @@ class ClusterGAN(DeepClusterer):
         return self._generate(self.transform(X))
 
     def sample(self, n: int, cluster: int | None = None, *, seed: int = 0) -> np.ndarray:
-        """Generates rows.
+        """Generates samples, in the units of `fit`.
 
         Args:
-          n: Number of rows.
-          cluster: z_c of all of them; drawn uniformly when left out. As many rows of every other
-            cluster are generated along with them, since the generator normalises over its batch.
-          seed: Of z_n and of what else is drawn.
+          n: Number of samples.
+          cluster: z_c of all of them; drawn uniformly if left out. As many samples of every other
+            cluster are generated with them, since the generator normalizes over its batch.
+          seed: Seed of z_n, and of z_c if drawn.
 
         Returns:
-          `(n, features)`.
+          `(n, n_features)` float32; float64 with `standardize`.
 
         Raises:
           InputError: If `n` is no positive whole number or there is no such cluster.
@@ -259,16 +267,16 @@ class ClusterGAN(DeepClusterer):
         return self._generate(z)[cluster::k]
 
     def interpolate(self, a: int, b: int, n: int = 10, *, seed: int = 0) -> np.ndarray:
-        """Generates rows on the way from one cluster to another, z_n staying what it is.
+        """Generates samples between two clusters, all with the same z_n.
 
         Args:
-          a: Cluster of the first row.
-          b: Cluster of the last row.
-          n: Number of rows, at least 2.
-          seed: Of z_n.
+          a: Cluster of the first sample.
+          b: Cluster of the last sample.
+          n: Number of samples, at least 2.
+          seed: Seed of z_n.
 
         Returns:
-          `(n, features)`.
+          `(n, n_features)` float32; float64 with `standardize`.
 
         Raises:
           InputError: If there is no such cluster or `n` is below 2.
@@ -285,9 +293,9 @@ class ClusterGAN(DeepClusterer):
 
     @property
     def networks_(self) -> Networks:
-        """Generator, critic and encoder as Keras models with a copy of the weights.
+        """Generator, critic and encoder as Keras models, weights copied.
 
-        Called on rows they normalise over those rows; see the class.
+        Each call normalizes over all samples passed to it; see the class.
         """
         check_is_fitted(self)
         k = len(self.cluster_centers_)
@@ -300,13 +308,13 @@ class ClusterGAN(DeepClusterer):
     def _n_features_out(self) -> int:
         return int(self.config_.n_noise + len(self.cluster_centers_))
 
-    def _matrix(self, X: Any) -> np.ndarray:
-        X = self._check_new(X)
-        check_range(X, self.config_)
-        return X
+    def _check_new(self, X: Any) -> np.ndarray:
+        x = super()._check_new(X)
+        check_range(x, self.config_)
+        return x
 
     @contextlib.contextmanager
-    def _fitted_trainer(self) -> Iterator[GANTrainer]:
+    def _borrow_trainer(self) -> Iterator[GANTrainer]:
         k = len(self.cluster_centers_)
         with _POOL.borrow(self.n_features_in_, k, self.config_) as trainer:
             for network, weights in zip(trainer.networks, self.network_weights_, strict=True):
@@ -314,7 +322,7 @@ class ClusterGAN(DeepClusterer):
             yield trainer
 
     def _generate(self, z: np.ndarray) -> np.ndarray:
-        with self._fitted_trainer() as trainer:
+        with self._borrow_trainer() as trainer:
             return self._restore_units(trainer.inference.generate(z))
 
     def _draw(self, n: int, seed: int) -> np.ndarray:
@@ -348,7 +356,7 @@ class ClusterGAN(DeepClusterer):
           weights: Those of generator, critic and encoder, in the order data pass through them.
           centroids: `(n_clusters, n_units)`, as `cluster_centers_`.
           config: The protocol.
-          standardizer: What standardizes samples.
+          standardizer: Standardizes samples, if given.
           random_state: Seed of the run.
           history: Records of training.
           labels: `(n_samples,)`, becomes `labels_`, which is missing if left out.
@@ -360,13 +368,7 @@ class ClusterGAN(DeepClusterer):
         """
         lists = [list(map(np.asarray, part)) for part in weights]
         n_features = count_features(lists[0], config)
-        expected = [
-            [tuple(variable.shape) for variable in network.weights]
-            for network in build_networks(n_features, len(centroids), config)
-        ]
-        received = [[weight.shape for weight in part] for part in lists]
-        if received != expected:
-            raise InputError(f"Weights must have the shapes {expected}. Received: {received}.")
+        check_weights(lists, n_features, len(centroids), config)
         fitted = GANFitted(
             config_=config,
             history_=list(history),
@@ -378,20 +380,6 @@ class ClusterGAN(DeepClusterer):
             network_weights_=lists,
         )
         return cls._made(fitted, random_state)
-
-
-def _find_clusters(trainer: GANTrainer, data: FitData, history: list[Record]) -> GANFitted:
-    """Returns what a fit found, after training."""
-    config, codes = trainer.config, trainer.inference.encode(data.x)
-    centroids = find_centroids(codes, trainer.n_clusters, config)
-    return GANFitted(
-        **data.fitted(),
-        config_=config,
-        history_=history,
-        cluster_centers_=centroids,
-        labels_=assign_codes(codes, centroids, config),
-        network_weights_=[network.get_weights() for network in trainer.networks],
-    )
 
 
 def _standardize(evaluate: Evaluate | None, standardizer: Standardizer | None) -> Evaluate | None:

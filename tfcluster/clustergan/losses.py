@@ -1,8 +1,8 @@
-"""The losses of ClusterGAN, as functions of tensors: no networks, no optimisers.
+"""The losses of ClusterGAN, as functions of tensors, without networks and optimizers.
 
 Mukherjee, Asnani, Lin, Kannan: ClusterGAN: Latent Space Clustering in Generative Adversarial
 Networks, AAAI 2019; `Image_ClusterGAN.py`, `Gene_ClusterGAN.py` and `pen_ClusterGAN.py` of
-sudiptodip15/ClusterGAN. The critic's sign is the reverse of the Wasserstein GAN paper's, which is
+sudiptodip15/ClusterGAN. The critic's sign is opposite to the Wasserstein GAN paper's, which is
 equivalent.
 """
 
@@ -12,11 +12,13 @@ import tensorflow as tf
 
 
 def wasserstein(d_real: tf.Tensor, d_fake: tf.Tensor) -> tf.Tensor:
-    """Mean critic value of real rows minus that of generated ones; the critic makes it small.
+    """Computes the mean critic value of real samples minus that of generated ones.
+
+    The critic minimizes it.
 
     Args:
-      d_real: `(rows, 1)` critic values of real rows.
-      d_fake: `(rows, 1)` critic values of generated rows.
+      d_real: `(batch_size, 1)` critic values of real samples.
+      d_fake: `(batch_size, 1)` critic values of generated samples.
 
     Returns:
       A scalar.
@@ -25,27 +27,27 @@ def wasserstein(d_real: tf.Tensor, d_fake: tf.Tensor) -> tf.Tensor:
 
 
 def interpolate(x: tf.Tensor, fake: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
-    """Points between real and generated rows, where the gradient is penalised.
+    """Returns points between real and generated samples, where the gradient is penalized.
 
     Args:
-      x: `(rows, features)` real rows.
-      fake: `(rows, features)` generated rows.
-      epsilon: Share of the real row in [0, 1]: a scalar for the whole batch, as the original
-        draws it, or `(rows, 1)`, as the Wasserstein GAN paper does.
+      x: `(batch_size, n_features)` real samples.
+      fake: `(batch_size, n_features)` generated samples.
+      epsilon: Share of the real sample in [0, 1]: a scalar for the whole batch, as in the
+        original, or `(batch_size, 1)`, as in the Wasserstein GAN paper.
 
     Returns:
-      `(rows, features)`.
+      `(batch_size, n_features)`.
     """
     return epsilon * x + (1.0 - epsilon) * fake
 
 
 def gradient_penalty(gradients: tf.Tensor, weight: float = 10.0) -> tf.Tensor:
-    """Penalty on critics whose gradient has another norm than one.
+    """Computes the penalty on critic gradients whose norm is not one.
 
     As in the original, nothing is added under the square root.
 
     Args:
-      gradients: `(rows, features)` gradients of the critic at interpolated points.
+      gradients: `(batch_size, n_features)` gradients of the critic at interpolated points.
       weight: Factor of the penalty.
 
     Returns:
@@ -64,14 +66,14 @@ def generator_encoder_loss(
     beta_n: float,
     beta_c: float,
 ) -> tf.Tensor:
-    """What generator and encoder make small together.
+    """Computes the loss that generator and encoder minimize together.
 
     Args:
-      d_fake: `(rows, 1)` critic values of generated rows.
-      noise: `(rows, n_noise)`, z_n.
-      code: `(rows, clusters)` one-hot, z_c.
-      noise_found: `(rows, n_noise)`, the encoder's z_n of the generated rows.
-      logits: `(rows, clusters)`, the encoder's logits of z_c.
+      d_fake: `(batch_size, 1)` critic values of generated samples.
+      noise: `(batch_size, n_noise)`, z_n.
+      code: `(batch_size, n_clusters)` one-hot, z_c.
+      noise_found: `(batch_size, n_noise)`, the encoder's z_n of the generated samples.
+      logits: `(batch_size, n_clusters)`, the encoder's logits of z_c.
       beta_n: Weight of the squared error of z_n, a mean over all entries.
       beta_c: Weight of the cross entropy of z_c.
 

@@ -1,9 +1,9 @@
-"""The networks of ClusterGAN, as Keras models on flat rows.
+"""The networks of ClusterGAN, as Keras models of flat samples.
 
-Sources: `clus_wgan.py` in `mnist/`, `10x_73k/` and `pendigit/` of sudiptodip15/ClusterGAN. Weights
+Sources: `clus_wgan.py` in `mnist/`, `10x_73k/` and `pendigit/` of sudiptodip15/ClusterGAN. Kernels
 start from N(0, 0.02), biases and shifts at zero; the last dense layer of the image critic and
 encoder and of the gene encoder starts from Glorot's uniform, the library's default where the
-original names none. The original declares L2 regularisers and never adds them to a loss.
+original names none. The original declares L2 regularizers but never adds them to a loss.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tensorflow as tf
 from tfcluster.config import GANConfig
 from tfcluster.errors import InputError
 from tfcluster.layers import BatchStatisticsNormalization
-from tfcluster.training.loop import derived_seed
+from tfcluster.training.loop import derive_seed
 
 IMAGE_WIDTH = 784
 """Features of a sample for `networks="image"`: 28 x 28 pixels."""
@@ -29,9 +29,11 @@ class Networks(NamedTuple):
     """Generator, critic and encoder.
 
     Attributes:
-      generator: `(rows, n_noise + clusters)` latent rows to `(rows, features)`.
-      critic: `(rows, features)` to `(rows, 1)`.
-      encoder: `(rows, features)` to `(rows, n_noise + clusters)`: z_n, then the logits of z_c.
+      generator: Maps latent samples, `(batch_size, n_noise + n_clusters)`, to
+        `(batch_size, n_features)`.
+      critic: Maps `(batch_size, n_features)` to `(batch_size, 1)`.
+      encoder: Maps `(batch_size, n_features)` to `(batch_size, n_noise + n_clusters)`: z_n, then
+        the logits of z_c.
     """
 
     generator: tf.keras.Model
@@ -40,16 +42,16 @@ class Networks(NamedTuple):
 
 
 def build_networks(n_features: int, n_clusters: int, config: GANConfig, seed: int = 0) -> Networks:
-    """The three networks of a preset.
+    """Builds the three networks of a protocol.
 
     Args:
-      n_features: Width of a row; 784 for `networks="image"`.
+      n_features: Number of features; 784 for `networks="image"`.
       n_clusters: Length of z_c.
-      config: `networks`, `n_noise` and `precision` are read.
-      seed: Of the initial weights.
+      config: `networks`, `n_noise` and `precision` are used.
+      seed: Seed of the initial weights.
 
     Raises:
-      InputError: If the image networks are asked for rows that are no 28 x 28 images.
+      InputError: If the image networks are asked for samples that are not 28 x 28 images.
     """
     check_width(n_features, config)
     n_latent = config.n_noise + n_clusters
@@ -96,10 +98,10 @@ def check_range(X: np.ndarray, config: GANConfig) -> None:
 
 
 class _Layers:
-    """Makes layers in one precision, kernels with a seed each in the order they are asked for.
+    """Makes layers in one precision; the seeds of kernels depend on the order of the calls.
 
-    Only products are taken in bfloat16: a mean in it is none, and element by element it is slower
-    here than float32.
+    Only products are computed in bfloat16: a mean in it is useless, and elementwise operations
+    in it were slower than in float32.
     """
 
     def __init__(self, precision: str, seed: int) -> None:
@@ -137,14 +139,14 @@ class _Layers:
 
     def _kernel(self, glorot: bool = False) -> tf.keras.initializers.Initializer:
         self._count += 1
-        seed = derived_seed(self._seed, self._count)
+        seed = derive_seed(self._seed, self._count)
         if glorot:
             return tf.keras.initializers.GlorotUniform(seed)
         return tf.keras.initializers.RandomNormal(0.0, 0.02, seed)
 
 
-def _gene(n_features: int, n_latent: int, make: _Layers) -> tuple[Layers, Layers, Layers]:
-    """Two hidden layers of 256, nothing normalised, linear output: 10x_73k."""
+def _make_gene(n_features: int, n_latent: int, make: _Layers) -> tuple[Layers, Layers, Layers]:
+    """Makes two hidden layers of 256 units, no normalization, linear output: 10x_73k."""
 
     def stack(units: int, *, glorot: bool = False) -> Layers:
         hidden = [layer for _ in range(2) for layer in (make.dense(256), make.leaky())]
@@ -153,8 +155,8 @@ def _gene(n_features: int, n_latent: int, make: _Layers) -> tuple[Layers, Layers
     return stack(n_features), stack(1), stack(n_latent, glorot=True)
 
 
-def _pendigits(n_features: int, n_latent: int, make: _Layers) -> tuple[Layers, Layers, Layers]:
-    """Two hidden layers of 256, normalised, sigmoid output: Pendigits."""
+def _make_pendigits(n_features: int, n_latent: int, make: _Layers) -> tuple[Layers, Layers, Layers]:
+    """Makes two normalized hidden layers of 256 units, sigmoid output: Pendigits."""
 
     def stack(units: int, activation: str | None = None) -> Layers:
         hidden = [
@@ -167,30 +169,34 @@ def _pendigits(n_features: int, n_latent: int, make: _Layers) -> tuple[Layers, L
     return stack(n_features, "sigmoid"), stack(1), stack(n_latent)
 
 
-def _image(n_features: int, n_latent: int, make: _Layers) -> tuple[Layers, Layers, Layers]:
-    """Convolutions on 28 x 28 images: MNIST and Fashion-MNIST."""
-    del n_features  # 784, as was checked
-    return _image_generator(make), _image_stack(1, make), _image_stack(n_latent, make)
+def _make_image(n_features: int, n_latent: int, make: _Layers) -> tuple[Layers, Layers, Layers]:
+    """Makes convolutions on 28 x 28 images: MNIST and Fashion-MNIST."""
+    del n_features  # 784, see `check_width`
+    return (
+        _make_image_generator(make),
+        _make_image_stack(1, make),
+        _make_image_stack(n_latent, make),
+    )
 
 
-def _image_generator(make: _Layers) -> Layers:
-    def normalised() -> Layers:
+def _make_image_generator(make: _Layers) -> Layers:
+    def normalize() -> Layers:
         return [BatchStatisticsNormalization(), tf.keras.layers.ReLU()]
 
     return [
         make.dense(1024),
-        *normalised(),
+        *normalize(),
         make.dense(7 * 7 * 128),
         tf.keras.layers.Reshape((7, 7, 128)),
-        *normalised(),
+        *normalize(),
         make.deconvolution(64),
-        *normalised(),
+        *normalize(),
         make.deconvolution(1, "sigmoid"),
         tf.keras.layers.Flatten(),
     ]
 
 
-def _image_stack(units: int, make: _Layers) -> Layers:
+def _make_image_stack(units: int, make: _Layers) -> Layers:
     return [
         tf.keras.layers.Reshape((28, 28, 1)),
         make.convolution(64),
@@ -205,7 +211,7 @@ def _image_stack(units: int, make: _Layers) -> Layers:
 
 
 _BUILDERS: dict[str, Callable[[int, int, _Layers], tuple[Layers, Layers, Layers]]] = {
-    "image": _image,
-    "gene": _gene,
-    "pendigits": _pendigits,
+    "image": _make_image,
+    "gene": _make_gene,
+    "pendigits": _make_pendigits,
 }

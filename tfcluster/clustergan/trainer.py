@@ -1,8 +1,8 @@
-"""Training ClusterGAN: batches gathered and latent rows drawn on the device.
+"""Training of ClusterGAN; batches and latent samples are drawn on the device.
 
-An iteration is `critic_steps` steps of the critic, each on a fresh batch with fresh latent rows,
+An iteration is `critic_steps` steps of the critic, each on a new batch with new latent samples,
 then one step of generator and encoder. Everything drawn is a function of the run's seed and the
-iteration's number, so that a run can be entered anywhere.
+iteration's number, so that a run can resume anywhere.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Evaluate = Callable[[Callable[[np.ndarray], np.ndarray]], Mapping[str, float]]
 """Takes `Inference.encode`, with the current weights, and returns numbers for the record."""
 
 MakeOptimizer = Callable[[Adam, Sequence[tf.Variable]], Optimizer]
-"""As `optimizers.build_optimizer`."""
+"""Makes an optimizer, like `optimizers.build_optimizer`."""
 
 Step = Callable[..., tf.Tensor]
 """Takes a step, or several, and returns the loss before the last of them."""
@@ -34,48 +34,48 @@ Step = Callable[..., tf.Tensor]
 _IMAGE_STEPS_PER_CALL = 10
 
 
-def batch_rows(
-    first: tf.Tensor, n_rows: tf.Tensor, config: GANConfig, seed: tf.Tensor
+def choose_batch(
+    first: tf.Tensor, n_samples: tf.Tensor, config: GANConfig, seed: tf.Tensor
 ) -> tf.Tensor:
-    """Which rows make up a batch.
+    """Chooses the samples of a batch.
 
     Args:
-      first: Rows used by all batches before this one, int64.
-      n_rows: Rows of the data, int64.
-      config: With `shuffle`, each pass is a permutation of the rows and batches run across the
-        end of a pass, as the original's image loader does; otherwise rows are drawn with
-        replacement.
-      seed: `(2,)` integers; of the whole run with `shuffle`, of this batch otherwise.
+      first: Number of samples used by all batches before this one, int64.
+      n_samples: Number of samples in the data, int64.
+      config: With `shuffle`, each pass is a permutation of the samples, and batches continue
+        across the end of a pass, as in the original's image loader; otherwise samples are drawn
+        with replacement.
+      seed: `(2,)` integers; those of the run with `shuffle`, otherwise those of this batch.
 
     Returns:
-      `(batch_size,)` row numbers, int64.
+      `(batch_size,)` numbers of samples, int64.
     """
     size = config.batch_size
     if not config.shuffle:
-        return tf.random.stateless_uniform((size,), seed, maxval=n_rows, dtype=tf.int64)
+        return tf.random.stateless_uniform((size,), seed, maxval=n_samples, dtype=tf.int64)
     position = first + tf.range(size, dtype=tf.int64)
-    epoch = tf.cast(position // n_rows, tf.int32)
+    epoch = tf.cast(position // n_samples, tf.int32)
     seeds = tf.concat([tf.ones((size, 1), tf.int32) * seed, epoch[:, tf.newaxis]], axis=1)
-    # the raw kernel: its Python wrapper pads a seed per row along the wrong axis
+    # the raw kernel: its Python wrapper pads a seed per sample along the wrong axis
     return tf.raw_ops.RandomIndexShuffle(
-        index=position % n_rows, seed=seeds, max_index=n_rows - 1, rounds=4
+        index=position % n_samples, seed=seeds, max_index=n_samples - 1, rounds=4
     )
 
 
 class GANTrainer:
-    """The networks of ClusterGAN with their optimisers and compiled iterations.
+    """The networks of ClusterGAN with their optimizers and compiled iterations.
 
     Args:
-      n_features: Width of a row.
+      n_features: Number of features.
       n_clusters: Length of z_c.
       config: The protocol.
-      make_optimizer: Makes the two optimisers.
+      make_optimizer: Makes the two optimizers.
 
     Attributes:
       networks: Generator, critic, encoder.
       critic_optimizer: Holds the critic's variables.
       other_optimizer: Holds the generator's variables, then the encoder's.
-      inference: Applies the networks to rows.
+      inference: Applies the networks to samples.
     """
 
     def __init__(
@@ -105,8 +105,8 @@ class GANTrainer:
             self._generator_step,
         )
         if config.networks == "image":
-            # Functions of their own: spread out in a loop's body, sums of the convolutions'
-            # gradients meet a fault of TensorFlow 2.14 (AlreadyExistsError of a `tmp_var`).
+            # Functions that are not inlined: in a loop's body, sums of the convolutions'
+            # gradients trigger a bug of TensorFlow 2.14 (AlreadyExistsError of a `tmp_var`).
             critic, others = (
                 tf.function(step, experimental_attributes={"_noinline": True})
                 for step in self._graph_steps
@@ -114,14 +114,14 @@ class GANTrainer:
             self._graph_steps = critic, others
 
     def reset(self, seed: int) -> None:
-        """Sets the weights fresh networks with this seed would start from."""
+        """Sets the initial weights of this seed."""
         n_features = self.networks.critic.input_shape[1]
         fresh = build_networks(n_features, self.n_clusters, self.config, seed)
         for network, other in zip(self.networks, fresh, strict=True):
             network.set_weights(other.get_weights())
 
     def state(self) -> Arrays:
-        """All weights, by name."""
+        """Returns all weights, by name."""
         return {
             f"{network.name}/{i}": weight
             for network in self.networks
@@ -129,7 +129,7 @@ class GANTrainer:
         }
 
     def set_state(self, state: Arrays) -> None:
-        """Puts back what `state` gave."""
+        """Restores what `state` returned."""
         for network in self.networks:
             network.set_weights([state[f"{network.name}/{i}"] for i in range(len(network.weights))])
 
@@ -221,7 +221,7 @@ class GANTrainer:
         config = self.config
         latent = [
             sample_latent(
-                config.batch_size, self.n_clusters, config, self._seeds(seed, number, i)[1]
+                config.batch_size, self.n_clusters, config, self._derive_seeds(seed, number, i)[1]
             )
             for i in range(config.critic_steps)
         ]
@@ -233,24 +233,27 @@ class GANTrainer:
     ) -> tf.Tensor:
         config = self.config
         step = number * config.critic_steps + tf.cast(i, tf.int64)
-        order_seed, _, epsilon_seed = self._seeds(seed, number, i)
-        rows = batch_rows(step * config.batch_size, tf.shape(x, tf.int64)[0], config, order_seed)
+        order_seed, _, epsilon_seed = self._derive_seeds(seed, number, i)
+        n_samples = tf.shape(x, tf.int64)[0]
+        batch = choose_batch(step * config.batch_size, n_samples, config, order_seed)
         shape = (config.batch_size, 1) if config.epsilon_per_row else ()
         epsilon = tf.random.stateless_uniform(shape, epsilon_seed)
         critic, optimizer = self.networks.critic, self.critic_optimizer
-        return critic_step_on(critic, optimizer, tf.gather(x, rows), fakes[i], epsilon, config)
+        return critic_step_on(critic, optimizer, tf.gather(x, batch), fakes[i], epsilon, config)
 
-    def _seeds(self, seed: tf.Tensor, number: tf.Tensor, i: tf.Tensor | int) -> list[tf.Tensor]:
-        """Of a critic step's rows, latent rows and epsilon."""
+    def _derive_seeds(
+        self, seed: tf.Tensor, number: tf.Tensor, i: tf.Tensor | int
+    ) -> list[tf.Tensor]:
+        """Returns the seeds of a critic step's batch, latent samples and epsilon."""
         step = number * self.config.critic_steps + tf.cast(i, tf.int64)
-        seeds = tf.unstack(tf.random.experimental.stateless_split(_seed_of(seed, step, 1), 3))
+        seeds = tf.unstack(tf.random.experimental.stateless_split(_derive_seed(seed, step, 1), 3))
         if self.config.shuffle:
             seeds[0] = tf.stack([seed, 0])
         return seeds
 
     def _generator_step(self, seed: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         config = self.config
-        z = sample_latent(config.batch_size, self.n_clusters, config, _seed_of(seed, number, 2))
+        z = sample_latent(config.batch_size, self.n_clusters, config, _derive_seed(seed, number, 2))
         return generator_step(self.networks, self.other_optimizer, z, config)
 
 
@@ -273,8 +276,8 @@ def _loop(steps: Sequence[Step], numbers: tf.Tensor) -> list[tf.Tensor]:
     return [array.stack() for array in losses]
 
 
-def _seed_of(seed: tf.Tensor, number: tf.Tensor, stream: int) -> tf.Tensor:
-    """A seed of its own for every step of either stream."""
+def _derive_seed(seed: tf.Tensor, number: tf.Tensor, stream: int) -> tf.Tensor:
+    """Returns the seed of a step: the critic's stream is 1, that of generator and encoder 2."""
     return tf.random.experimental.stateless_fold_in(
         tf.stack([tf.cast(seed, tf.int64), number]), stream
     )

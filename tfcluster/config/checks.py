@@ -1,4 +1,4 @@
-"""Checks that every configuration makes of its fields."""
+"""Checks of the fields of configurations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfcluster.errors import InputError
 
 
 def require(condition: bool, rule: str, **received: Any) -> None:
-    """Raises `InputError` with the rule and the received values unless the condition holds."""
+    """Raises `InputError` with the rule and the received values unless `condition` is true."""
     if not condition:
         values = ", ".join(f"{name}={value!r}" for name, value in received.items())
         raise InputError(f"{rule} Received: {values}.")
@@ -29,7 +29,7 @@ _NUMBERS: Mapping[Any, tuple[tuple[type, ...], str]] = types.MappingProxyType(
 
 
 def check_types(config: Any) -> None:
-    """Raises `InputError` unless every field holds what its annotation says."""
+    """Raises `InputError` unless every field has the type of its annotation."""
     for name, kind in typing.get_type_hints(type(config)).items():
         value, choices = getattr(config, name), typing.get_args(kind)
         if kind in _NUMBERS:

@@ -19,24 +19,24 @@ class GANConfig:
 
     Attributes:
       networks: "image" (28 x 28, convolutions), "gene" (any width, linear output) or "pendigits"
-        (any width in [0, 1], normalised layers, sigmoid output).
+        (any width, features in [0, 1], normalized layers, sigmoid output).
       n_noise: Length of z_n.
       beta_n: Weight of recovering z_n.
       beta_c: Weight of recovering z_c.
       noise_scale: Standard deviation of z_n.
       critic_steps: Steps of the critic for each step of generator and encoder.
-      batch_size: Rows a step.
+      batch_size: Samples per step.
       penalty: Weight of the gradient penalty.
-      epsilon_per_row: Whether each row is interpolated by a number of its own (the Wasserstein
-        GAN paper) instead of one for the batch (the original's code).
-      weight_decay: Factor of half the squared kernels; the original declares 2.5e-5 and never
-        adds it.
-      optimizer: One for the critic, one for generator and encoder together.
-      steps: Steps of generator and encoder, at least one.
-      shuffle: Whether batches walk through reshuffled epochs (images) instead of being drawn with
+      epsilon_per_row: Whether each sample is interpolated by its own number (the Wasserstein GAN
+        paper) instead of one for the batch (the original's code).
+      weight_decay: Factor of half the squared kernels; the original declares 2.5e-5 but never
+        adds it to a loss.
+      optimizer: Used for the critic, and for generator and encoder together.
+      steps: Number of steps of generator and encoder, at least one.
+      shuffle: Whether batches pass through reshuffled epochs (images) instead of being drawn with
         replacement (Pendigits and genes).
-      precision: "bfloat16" takes all products in it, at a third of the time on processors that
-        have them in hardware; weights, normalisation and losses stay in float32.
+      precision: "bfloat16" computes all products in it, which took a third of the time on a
+        processor with such instructions; weights, normalization and losses stay in float32.
     """
 
     networks: Literal["image", "gene", "pendigits"] = "gene"
@@ -61,5 +61,5 @@ class GANConfig:
 
     @property
     def has_large_products(self) -> bool:
-        """Whether a product is worth several threads: those on images are, of 0.8 GFLOP each."""
+        """Whether one product occupies several threads: on images each has 0.8 GFLOP."""
         return self.networks == "image"

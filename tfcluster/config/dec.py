@@ -24,12 +24,12 @@ _CAFFE_SGD = SGD(0.1, momentum=0.9, bias_rate=2.0, momentum_ramp=1000, decay_eve
 @register
 @dataclasses.dataclass(frozen=True)
 class EndToEnd:
-    """Pretraining of DEC-keras: the whole autoencoder at once, no noise.
+    """Pretraining of DEC-keras: the whole autoencoder at once, without noise.
 
     Attributes:
       epochs: Passes over the data.
-      optimizer: The optimiser, fresh at the start.
-      shuffle: Whether rows are reshuffled every epoch (the default of Keras' `fit`).
+      optimizer: The optimizer, fresh at the start.
+      shuffle: Whether samples are reshuffled every epoch (the default of Keras' `fit`).
     """
 
     epochs: int = 200
@@ -51,7 +51,7 @@ class LayerWise:
       finetune_steps: Steps for the whole autoencoder afterwards, without dropout.
       dropout: Share dropped of a layer's input (not of the data themselves, whose
         dropout is 0 in `pretrain.py`) and of its code (not of the embedding).
-      optimizer: The optimiser, fresh at the start of every stage.
+      optimizer: The optimizer, fresh at the start of every phase.
     """
 
     steps_per_layer: int = 50_000
@@ -72,27 +72,27 @@ class DECConfig:
 
     Attributes:
       dims: Units of the encoder's layers; the last is the embedding.
-      initializer: How weights start: "glorot_uniform"; "fan_in_uniform", uniform with limit
-        sqrt(1 / fan_in); or "normal", N(0, 0.01). Biases start at zero.
-      scaling: What features are multiplied by before anything else: a number, or "rms" for
-        the factor that makes the mean of x^2 one on the data of `fit`.
+      initializer: Distribution of the initial weights: "glorot_uniform"; "fan_in_uniform",
+        uniform with limit sqrt(1 / fan_in); or "normal", N(0, 0.01). Biases start at zero.
+      scaling: Factor of all features, applied before anything else but standardization: a number,
+        or "rms" for the factor that makes the mean of x^2 one on the data of `fit`.
       pretraining: `EndToEnd` or `LayerWise`.
       reconstruction_weight: Factor of the mean squared error (Caffe's loss has 1/2).
       alpha: Degrees of freedom of Student's t, positive.
-      kmeans_restarts: Restarts of the k-means that gives the first centres.
-      batch_size: Rows a step, in every phase.
-      remainder: What happens to the rows that do not fill a batch: "short" takes a short
-        batch at the end of a pass (Keras), "wrap" goes on with the first rows (Caffe).
-      optimizer: Optimiser of the clustering phase.
+      kmeans_restarts: Restarts of the k-means that finds the initial centroids.
+      batch_size: Samples per step, in every phase.
+      remainder: Treatment of samples that do not fill a batch: "short" takes a short batch at the
+        end of a pass (Keras), "wrap" continues with the first samples (Caffe).
+      optimizer: Optimizer of the clustering phase.
       reset_optimizer: Whether it starts afresh whenever the target is updated; the paper's
         code starts a new solver there.
       update_interval: Steps between two updates of the target; 0 for one pass.
-      target: "global" for eq. 3 of the paper over all rows; "batch" computes it within each
-        batch, as pt-dec does, which is not DEC and is here for comparison.
+      target: "global" for eq. 3 of the paper over all samples; "batch" computes it within each
+        batch, as pt-dec does, which is not DEC and serves for comparison.
       tol: Training stops when a smaller share of labels changed between two updates.
-      max_steps: Bound on the steps of the clustering phase.
-      precision: "bfloat16" takes the products of all layers but the embedding's in it; weights,
-        biases, embeddings, losses and optimisers stay in float32.
+      max_steps: Largest number of steps of the clustering phase.
+      precision: "bfloat16" computes the products of all layers but the embedding's in it; weights,
+        biases, embeddings, losses and optimizers stay in float32.
     """
 
     dims: tuple[int, ...] = (500, 500, 2000, 10)

@@ -21,7 +21,7 @@ class SGD:
     Attributes:
       learning_rate: Step size, positive.
       momentum: In [0, 1).
-      bias_rate: What the learning rate of biases is multiplied by (Caffe's `blobs_lr`).
+      bias_rate: Factor of the learning rate of biases (Caffe's `blobs_lr`).
       momentum_ramp: Steps over which momentum grows from 0 to `momentum`, linearly.
       decay_every: Steps after which the learning rate is divided by ten; 0 for never.
     """

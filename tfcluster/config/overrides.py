@@ -1,4 +1,4 @@
-"""Fields of a configuration, set by name."""
+"""Configurations with some fields changed."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Names:
 
-* `"keras"` and `"paper"` are the protocols for data the originals did not see;
+* `"keras"` and `"paper"` are the protocols for data that the originals did not use;
 * `"keras:mnist"`, `"paper:mnist"`, ... are the protocols for one data set.
 
 Sources: `DEC.py` of XifengGuo/DEC-keras ("keras") and `dec/dec.py`, `dec/pretrain.py` and the
@@ -19,9 +19,12 @@ from typing import Any
 from tfcluster.config.clustergan import GANConfig
 from tfcluster.config.dec import DECConfig, EndToEnd, LayerWise
 from tfcluster.config.optimizers import SGD
+from tfcluster.config.overrides import apply_arguments
 from tfcluster.errors import InputError, unknown_name
 
-# DEC.py, `__main__`: this and the fan-in initialiser for MNIST, Fashion and Reuters.
+_NONE: Mapping[str, Any] = types.MappingProxyType({})
+
+# DEC.py, `__main__`: this and the fan-in initializer for MNIST, Fashion and Reuters.
 _KERAS_SGD = SGD(1.0, momentum=0.9)
 _KERAS_IMAGES = DECConfig(
     initializer="fan_in_uniform",
@@ -33,8 +36,8 @@ _KERAS_IMAGES = DECConfig(
 _KERAS = DECConfig(update_interval=30)
 
 # dec.py: biases learn at twice the rate, every update of the target starts a new solver, batches
-# wrap round; euclidean_loss_layer.cu: half the mean squared error. `max_steps` is ours: the
-# original goes on until the labels settle.
+# wrap around; euclidean_loss_layer.cu: half the mean squared error. `max_steps` is ours: the
+# original continues until the labels settle.
 _PAPER = DECConfig(
     initializer="normal",
     scaling="rms",
@@ -76,7 +79,7 @@ GAN_PRESETS: Mapping[str, GANConfig] = types.MappingProxyType(
         "fashion5": _GAN_FASHION,
         "10x_73k": GANConfig(steps=100_000),
         "pendigits": GANConfig(networks="pendigits", n_noise=5),
-        # Not the authors': 8 x 8 digits as they treat Pendigits, which are digits of 8 points.
+        # Not the authors': 8 x 8 digits, treated like Pendigits, which are digits of 8 points.
         "digits": GANConfig(networks="pendigits", n_noise=5, steps=20_000),
         "synthetic": GANConfig(networks="pendigits", n_noise=5, steps=20_000),
         "gene": GANConfig(steps=100_000),
@@ -84,39 +87,48 @@ GAN_PRESETS: Mapping[str, GANConfig] = types.MappingProxyType(
 )
 
 
-def dec_config(preset: str | DECConfig, dataset: str | None = None) -> DECConfig:
-    """The configuration of DEC a preset names.
+def get_dec_config(
+    preset: str | DECConfig, dataset: str | None = None, arguments: Mapping[str, Any] = _NONE
+) -> DECConfig:
+    """Returns the configuration of DEC that a preset names.
 
     Args:
-      preset: `"keras"`, `"paper"`, `"keras:mnist"`, ... or a configuration, returned as it is.
-      dataset: Name of a data set; a protocol named alone becomes its own form for that data
-        set where the original has one.
+      preset: `"keras"`, `"paper"`, `"keras:mnist"`, ... or a configuration, returned unchanged.
+      dataset: Name of a data set. A preset without one becomes its variant for this data set, if
+        the original has one.
+      arguments: Values that replace the preset's, e.g. `DEC.get_params()`; see `apply_arguments`.
 
     Raises:
-      InputError: If there is no such preset.
+      InputError: If there is no such preset, or a value breaks a rule.
     """
     names = [f"{preset}:{dataset}", preset]
-    config: DECConfig = _config(preset, names, DEC_PRESETS, DECConfig)
+    found = _find_config(preset, names, DEC_PRESETS, DECConfig)
+    config: DECConfig = apply_arguments(found, arguments)
     return config
 
 
-def gan_config(preset: str | GANConfig, dataset: str | None = None) -> GANConfig:
-    """The configuration of ClusterGAN a preset names.
+def get_gan_config(
+    preset: str | GANConfig, dataset: str | None = None, arguments: Mapping[str, Any] = _NONE
+) -> GANConfig:
+    """Returns the configuration of ClusterGAN that a preset names.
 
     Args:
       preset: `"mnist"`, `"pendigits"`, ...; `"auto"` for that of the data set, or else `"gene"`,
-        which takes rows of any width; or a configuration, returned as it is.
+        which takes samples of any width; or a configuration, returned unchanged.
       dataset: Name of a data set.
+      arguments: Values that replace the preset's, e.g. `ClusterGAN.get_params()`; see
+        `apply_arguments`.
 
     Raises:
-      InputError: If there is no such preset.
+      InputError: If there is no such preset, or a value breaks a rule.
     """
     names: list[Any] = [dataset, "gene"] if preset == "auto" else [preset]
-    config: GANConfig = _config(preset, names, GAN_PRESETS, GANConfig)
+    found = _find_config(preset, names, GAN_PRESETS, GANConfig)
+    config: GANConfig = apply_arguments(found, arguments)
     return config
 
 
-def _config(preset: Any, names: Sequence[Any], known: Mapping[str, Any], kind: type) -> Any:
+def _find_config(preset: Any, names: Sequence[Any], known: Mapping[str, Any], kind: type) -> Any:
     if isinstance(preset, kind):
         return preset
     if not isinstance(preset, str):

@@ -1,6 +1,6 @@
-"""Configurations as plain values: what files and messages hold.
+"""Configurations as plain values, for files and messages.
 
-A class is known by its name, which `register` keeps unique.
+A class is found by its name, which `register` keeps unique.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Kind = TypeVar("Kind", bound=type)
 
 
 def register(kind: Kind) -> Kind:
-    """Makes a dataclass of plain values known to `from_dict`; a class decorator.
+    """Lets `from_dict` find a dataclass of plain values by its name; a class decorator.
 
     Raises:
       TypeError: If another class of this name is registered: files could not tell them apart.
@@ -55,7 +55,7 @@ def from_dict(values: Mapping[str, Any]) -> Any:
             fields[name] = tuple(value)
     if values["kind"] not in _KINDS:
         raise InputError(
-            f"Unknown configuration {values['kind']!r}. The file was written by another version "
-            "of tfcluster."
+            f"Unknown configuration {values['kind']!r}: this version of tfcluster has none of "
+            "this name."
         )
     return _KINDS[values["kind"]](**fields)

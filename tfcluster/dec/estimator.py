@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.utils.validation import check_is_fitted
 
-from tfcluster.config import SGD, Adam, DECConfig, EndToEnd, LayerWise, apply_arguments, dec_config
+from tfcluster.config import SGD, Adam, DECConfig, EndToEnd, LayerWise, get_dec_config
 from tfcluster.dec.autoencoder import Pretrained, build_autoencoder
 from tfcluster.dec.fit import DECFitted, DECRun
 from tfcluster.dec.self_training import DECTrainer
@@ -51,12 +51,12 @@ class DEC(DeepClusterer):
       alpha: Degrees of freedom of Student's t.
       kmeans_restarts: Restarts of the k-means that finds the initial centroids.
       batch_size: Samples per step.
-      remainder: The last batch of a pass: "short", or "wrap" to go on with the first samples.
+      remainder: The last batch of a pass: "short", or "wrap" to continue with the first samples.
       optimizer: Optimizer of the clustering phase, `SGD` or `Adam`.
       reset_optimizer: Whether it starts afresh at every update of the target.
       update_interval: Steps between two updates of the target; 0 for one pass.
       target: "global", or "batch" to compute the target within each batch.
-      tol: Share of labels that must change between two updates for training to go on.
+      tol: Share of labels that must change between two updates for training to continue.
       max_steps: Largest number of steps of the clustering phase.
       precision: "float32", or "bfloat16" for the products of all layers but the embedding's.
       pretrain_epochs: Passes over the data in end-to-end pretraining (`pretraining.epochs`).
@@ -169,10 +169,8 @@ class DEC(DeepClusterer):
         check_callbacks(callbacks)
         with self._begin_run(X) as run:
             phases = run.phases(pretrained)
-            keeper = self._open_checkpoint(
-                checkpoint, checkpoint_seconds, run.trainer, run.identity
-            )
-            history = run_phases(phases, callbacks=callbacks, checkpoint=keeper)
+            saver = self._open_checkpoint(checkpoint, checkpoint_seconds, run.trainer, run.identity)
+            history = run_phases(phases, callbacks=callbacks, checkpoint=saver)
             self._set_fitted(run.fitted(history))
         warn_empty_clusters(self.labels_, int(self.n_clusters))
         return self
@@ -205,10 +203,8 @@ class DEC(DeepClusterer):
         """
         check_callbacks(callbacks)
         with self._begin_run(X) as run:
-            keeper = self._open_checkpoint(
-                checkpoint, checkpoint_seconds, run.trainer, run.identity
-            )
-            run_phases(run.pretraining_phases(), callbacks=callbacks, checkpoint=keeper)
+            saver = self._open_checkpoint(checkpoint, checkpoint_seconds, run.trainer, run.identity)
+            run_phases(run.pretraining_phases(), callbacks=callbacks, checkpoint=saver)
             weights: list[np.ndarray] = run.trainer.pretraining.autoencoder.get_weights()
         return weights
 
@@ -222,8 +218,7 @@ class DEC(DeepClusterer):
             yield DECRun.begin(trainer, data, seed)
 
     def _resolve_config(self) -> DECConfig:
-        config: DECConfig = apply_arguments(dec_config(self.preset), self.get_params(deep=False))
-        return config
+        return get_dec_config(self.preset, arguments=self.get_params(deep=False))
 
     @property
     def n_iter_(self) -> int:
@@ -340,10 +335,9 @@ class DEC(DeepClusterer):
         config = self._resolve_config()
         if config.scaling == "rms" or self.standardize:
             raise InputError(
-                'scaling="rms" and `standardize` depend on the data of `fit`, which a file of '
-                f"weights does not hold. Received: scaling={config.scaling!r}, "
-                f"standardize={self.standardize}. Give `scaling` a number and leave out "
-                "`standardize`."
+                'scaling="rms" and `standardize` depend on the data of `fit`, not on weights. '
+                f"Received: scaling={config.scaling!r}, standardize={self.standardize}. Give "
+                "`scaling` a number and leave out `standardize`."
             )
         self._set_fitted(DECFitted.from_h5(path, config, int(self.n_clusters)))
         return self
@@ -372,7 +366,7 @@ class DEC(DeepClusterer):
           centroids: `(n_clusters, dims[-1])`.
           config: The protocol.
           scale: Factor of all features; the config's number if left out.
-          standardizer: What standardizes samples, before the factor.
+          standardizer: Standardizes samples before the factor, if given.
           random_state: Seed of the run.
           history: Records of training.
           labels: `(n_samples,)`, becomes `labels_`, which is missing if left out.

@@ -1,4 +1,4 @@
-"""A fit of DEC on its way, and what it found."""
+"""A running fit of DEC, and its results."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from tfcluster.config import DECConfig
 from tfcluster.dec import keras_weights
-from tfcluster.dec.autoencoder import Pretrained, autoencoder_shapes
+from tfcluster.dec.autoencoder import Pretrained, list_weight_shapes
 from tfcluster.dec.self_training import DECTrainer
 from tfcluster.errors import InputError
-from tfcluster.estimator import FitData, digest, numbered, unnumbered
-from tfcluster.files import Arrays
+from tfcluster.estimator import FitData, digest
+from tfcluster.files import Arrays, pack_arrays, unpack_arrays
 from tfcluster.fitted import Fitted
 from tfcluster.training.phases import Phase, Record
 
@@ -34,7 +34,7 @@ class DECFitted(Fitted):
     initial_labels_: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        expected = autoencoder_shapes(self.n_features_in_, self.config_)
+        expected = list_weight_shapes(self.n_features_in_, self.config_)
         received = [w.shape for w in (*self.encoder_weights_, *self.decoder_weights_)]
         is_whole = received in (expected, expected[: len(expected) // 2])
         n_units = self.config_.dims[-1]
@@ -79,8 +79,8 @@ class DECFitted(Fitted):
     def to_arrays(self) -> Arrays:
         """Returns the arrays of a model file."""
         arrays = super().to_arrays()
-        arrays |= numbered("encoder", self.encoder_weights_)
-        arrays |= numbered("decoder", self.decoder_weights_)
+        arrays |= pack_arrays("encoder", self.encoder_weights_)
+        arrays |= pack_arrays("decoder", self.decoder_weights_)
         if self.initial_labels_ is not None:
             arrays["initial_labels_"] = self.initial_labels_
         return arrays
@@ -92,25 +92,25 @@ class DECFitted(Fitted):
     @classmethod
     def _read_own(cls, arrays: Arrays, values: Any, config: DECConfig) -> dict[str, Any]:
         del config  # the weights tell
-        encoder = unnumbered("encoder", arrays)
+        encoder = unpack_arrays("encoder", arrays)
         return {
             "n_features_in_": len(encoder[0]),
             "encoder_weights_": encoder,
-            "decoder_weights_": unnumbered("decoder", arrays),
+            "decoder_weights_": unpack_arrays("decoder", arrays),
             "scale_": values["scale"],
             "initial_labels_": arrays.get("initial_labels_"),
         }
 
 
 class DECRun(NamedTuple):
-    """A fit on its way.
+    """A running fit.
 
     Attributes:
       trainer: Has fresh weights.
       data: The samples.
       x: `(n_samples, n_features)` float32, the samples times `scale`.
       scale: Factor of all features.
-      seed: What all random numbers are derived from.
+      seed: Seed of all random numbers.
     """
 
     trainer: DECTrainer
@@ -150,7 +150,7 @@ class DECRun(NamedTuple):
         return [*before, *self.trainer.clustering_phases(self.x, self.seed)]
 
     def fitted(self, history: list[Record]) -> DECFitted:
-        """Returns what the fit found, after all phases."""
+        """Returns the results, after all phases."""
         trainer = self.trainer
         return DECFitted(
             **self.data.fitted(),
@@ -160,7 +160,7 @@ class DECRun(NamedTuple):
             labels_=np.argmax(trainer.soft_assign(self.x).numpy(), axis=1),
             initial_labels_=trainer.initial_labels,
             encoder_weights_=trainer.encoder.get_weights(),
-            decoder_weights_=trainer.pretraining.decoder_weights(),
+            decoder_weights_=trainer.pretraining.get_decoder_weights(),
             scale_=self.scale,
         )
 

@@ -1,4 +1,4 @@
-"""Weights that DEC-keras saved, read by layer name."""
+"""Reads weights that DEC-keras saved, by the names of layers."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def read_layers(path: str | os.PathLike[str]) -> LayerWeights:
     """Reads an HDF5 file of Keras weights, or of a whole model.
 
     Args:
-      path: A file that `save_weights` or `save` of Keras 1 or 2 wrote.
+      path: A file of `save_weights` or `save` of Keras 1 or 2.
 
     Returns:
-      Layer name to weight name (`kernel`, `bias`, `clusters`) to array.
+      Arrays by weight name (`kernel`, `bias`, `clusters`) by layer name.
 
     Raises:
       InputError: If the file is missing or not such a file.
@@ -30,7 +30,7 @@ def read_layers(path: str | os.PathLike[str]) -> LayerWeights:
         with h5py.File(path, "r") as file:
             layers: LayerWeights = {}
             group = file.get("model_weights", file)
-            for layer, weight, array in _arrays(group):
+            for layer, weight, array in _iterate_arrays(group):
                 layers.setdefault(layer, {})[weight] = array
     except OSError as error:
         raise InputError(
@@ -39,7 +39,7 @@ def read_layers(path: str | os.PathLike[str]) -> LayerWeights:
     return layers
 
 
-def _arrays(group: h5py.Group) -> Iterator[tuple[str, str, np.ndarray]]:
+def _iterate_arrays(group: h5py.Group) -> Iterator[tuple[str, str, np.ndarray]]:
     for layer, content in group.items() if isinstance(group, h5py.Group) else ():
         if not isinstance(content, h5py.Group):
             continue
@@ -67,7 +67,7 @@ def read_model(
       InputError: If the file is missing or has no such layers.
     """
     layers = read_layers(path)
-    encoder = encoder_weights(layers)
+    encoder = get_encoder(layers)
     centroids = layers.get("clustering", {}).get("clusters")
     if not encoder or centroids is None:
         raise InputError(
@@ -75,30 +75,28 @@ def read_model(
             f"{', '.join(sorted(layers)) or 'no layers'}. An autoencoder alone is for "
             "`fit(X, pretrained=path)`."
         )
-    return encoder, decoder_weights(layers), centroids
+    return encoder, get_decoder(layers), centroids
 
 
-def encoder_weights(layers: LayerWeights) -> list[np.ndarray]:
-    """Kernels and biases of `encoder_0`, `encoder_1`, ...; empty if there are none.
-
-    Raises:
-      InputError: If a layer lacks its kernel or bias.
-    """
-    return _dense_stack(layers, "encoder")
-
-
-def decoder_weights(layers: LayerWeights) -> list[np.ndarray]:
-    """Kernels and biases of `decoder_n`, ..., `decoder_0`, as data pass through them.
+def get_encoder(layers: LayerWeights) -> list[np.ndarray]:
+    """Returns kernels and biases of `encoder_0`, `encoder_1`, ...; empty if there are none.
 
     Raises:
       InputError: If a layer lacks its kernel or bias.
     """
-    return _dense_stack(layers, "decoder", descending=True)
+    return _get_stack(layers, "encoder")
 
 
-def _dense_stack(
-    layers: LayerWeights, prefix: str, *, descending: bool = False
-) -> list[np.ndarray]:
+def get_decoder(layers: LayerWeights) -> list[np.ndarray]:
+    """Returns kernels and biases of `decoder_n`, ..., `decoder_0`, as data pass through them.
+
+    Raises:
+      InputError: If a layer lacks its kernel or bias.
+    """
+    return _get_stack(layers, "decoder", descending=True)
+
+
+def _get_stack(layers: LayerWeights, prefix: str, *, descending: bool = False) -> list[np.ndarray]:
     numbers = [int(m[1]) for name in layers if (m := re.fullmatch(rf"{prefix}_(\d+)", name))]
     weights = []
     for number in sorted(numbers, reverse=descending):

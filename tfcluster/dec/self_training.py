@@ -1,4 +1,4 @@
-"""What DEC learns by: the target, the loss, and the phases that train on them.
+"""The clustering phase of DEC: its target, its loss, and the phases that train with them.
 
 Xie, Girshick, Farhadi: Unsupervised Deep Embedding for Clustering Analysis, ICML 2016. Matches
 `DEC.py` of XifengGuo/DEC-keras.
@@ -11,50 +11,50 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from sklearn.cluster import KMeans
 
 from tfcluster.config import DECConfig
-from tfcluster.dec.autoencoder import AutoencoderTrainer, batch_order, step_record
+from tfcluster.dec.autoencoder import AutoencoderTrainer, make_batch_order, make_step_record
 from tfcluster.files import Arrays
 from tfcluster.layers import ClusteringLayer
-from tfcluster.runtime import single_threaded
-from tfcluster.training.loop import Forward, TrainingLoop, derived_seed
+from tfcluster.training.kmeans import fit_kmeans
+from tfcluster.training.loop import Forward, TrainingLoop, derive_seed
 from tfcluster.training.optimizers import build_optimizer
 from tfcluster.training.phases import Phase, Record, diverged
 
 _KLD_EPSILON = 1e-7  # Keras' `kl_divergence` clips both arguments to [1e-7, 1].
 
 
-def target_distribution(q: Any, mass: Any = None) -> Any:
-    """Sharpened assignments that DEC trains towards: eq. 3 of the paper.
+def target_distribution(q: Any, frequencies: Any = None) -> Any:
+    """Computes the sharpened assignments that DEC trains towards: eq. 3 of the paper.
 
     Args:
-      q: `(rows, clusters)` soft assignments, numpy or tensor.
-      mass: `(clusters,)` total of q over all data, positive; the column sums of `q` when left
-        out. Federated training hands in the sum over all clients.
+      q: `(n_samples, n_clusters)` soft assignments, array or tensor.
+      frequencies: `(n_clusters,)` soft cluster frequencies f_j, the sums of q over all data,
+        positive; the column sums of `q` if left out. Federated training passes the sums over all
+        clients.
 
     Returns:
-      p, `(rows, clusters)`, of the same kind as `q`; each row sums to one.
+      p, `(n_samples, n_clusters)`, array or tensor like `q`; each row sums to one.
     """
     if tf.is_tensor(q):
-        mass = tf.reduce_sum(q, axis=0) if mass is None else tf.cast(mass, q.dtype)
-        weight = q**2 / mass
+        f = tf.reduce_sum(q, axis=0) if frequencies is None else tf.cast(frequencies, q.dtype)
+        weight = q**2 / f
         return weight / tf.reduce_sum(weight, axis=1)[:, tf.newaxis]
     q = np.asarray(q)
-    mass = np.sum(q, axis=0) if mass is None else np.asarray(mass, q.dtype)
-    weight = q**2 / mass
+    f = np.sum(q, axis=0) if frequencies is None else np.asarray(frequencies, q.dtype)
+    weight = q**2 / f
     return weight / np.sum(weight, axis=1)[:, np.newaxis]
 
 
 def clustering_loss(q: tf.Tensor, p: tf.Tensor) -> tf.Tensor:
-    """KL(P || Q) of each row: eq. 2 of the paper, clipped as Keras' `kl_divergence` does.
+    """Computes KL(P || Q) of each sample: eq. 2 of the paper, clipped like Keras' `kl_divergence`.
 
     Args:
-      q: `(rows, clusters)` soft assignments.
-      p: `(rows, clusters)` target, held constant.
+      q: `(n_samples, n_clusters)` soft assignments.
+      p: `(n_samples, n_clusters)` target, held constant.
 
     Returns:
-      `(rows,)` losses.
+      `(n_samples,)` losses.
     """
     p = tf.clip_by_value(p, _KLD_EPSILON, 1.0)
     q = tf.clip_by_value(q, _KLD_EPSILON, 1.0)
@@ -62,18 +62,23 @@ def clustering_loss(q: tf.Tensor, p: tf.Tensor) -> tf.Tensor:
 
 
 class DECTrainer:
-    """The networks of DEC with their compiled functions, made once and used for many fits.
+    """The networks of DEC with their compiled functions, reusable for many fits.
 
     Args:
-      n_features: Width of a row.
-      n_clusters: Number of centres.
+      n_features: Number of features.
+      n_clusters: Number of clusters.
       config: The protocol.
 
     Attributes:
       pretraining: The autoencoder and its training.
-      clustering: The layer that holds the centres.
-      initial_labels: Labels by k-means on the pretrained embedding, `(rows,)`.
-      labels: Labels at the last update of the target, `(rows,)`.
+      encoder: Maps `(n_samples, n_features)` to `(n_samples, dims[-1])`.
+      clustering: The layer that holds the centroids.
+      initial_labels: `(n_samples,)` labels of k-means on the pretrained embedding.
+      labels: `(n_samples,)` labels at the last update of the target.
+      loop: Trains encoder and centroids.
+      embed: The compiled encoder.
+      soft_assign: Maps `(n_samples, n_features)` to `(n_samples, n_clusters)`, compiled.
+      reconstruct: The compiled autoencoder.
     """
 
     def __init__(self, n_features: int, n_clusters: int, config: DECConfig) -> None:
@@ -85,7 +90,7 @@ class DECTrainer:
         self.initial_labels = self.labels = np.zeros(0, np.int64)
         trained = [*self.encoder.trainable_variables, *self.clustering.trainable_variables]
         self.loop = TrainingLoop(
-            self.row_loss,
+            self.sample_loss,
             build_optimizer(config.optimizer, trained),
             divisible=config.target == "global",
         )
@@ -94,13 +99,13 @@ class DECTrainer:
         self.reconstruct = Forward(self.pretraining.autoencoder)
 
     def reset(self, seed: int) -> None:
-        """Sets the weights a fresh model with this seed would start from."""
+        """Sets the initial weights of this seed, and forgets centroids and labels."""
         self.pretraining.reset(seed)
         self.clustering.clusters.assign(tf.zeros_like(self.clustering.clusters))
         self.initial_labels = self.labels = np.zeros(0, np.int64)
 
     def state(self) -> Arrays:
-        """All weights and the labels, by name."""
+        """Returns all weights and the labels, by name."""
         weights = self.pretraining.autoencoder.get_weights()
         return {
             **{f"autoencoder/{i}": w for i, w in enumerate(weights)},
@@ -110,7 +115,7 @@ class DECTrainer:
         }
 
     def set_state(self, state: Arrays) -> None:
-        """Puts back what `state` gave."""
+        """Restores what `state` returned."""
         autoencoder = self.pretraining.autoencoder
         autoencoder.set_weights(
             [state[f"autoencoder/{i}"] for i in range(len(autoencoder.weights))]
@@ -119,19 +124,29 @@ class DECTrainer:
         self.initial_labels, self.labels = state["initial_labels"], state["labels"]
 
     def pretraining_phases(self, x: tf.Tensor, seed: int) -> list[Phase]:
-        """The phases that train the autoencoder on `x`, `(rows, n_features)`, already scaled."""
-        return self.pretraining.phases(x, derived_seed(seed, 0))
+        """Returns the phases that train the autoencoder.
+
+        Args:
+          x: `(n_samples, n_features)`, already scaled.
+          seed: Seed of the run.
+        """
+        return self.pretraining.phases(x, derive_seed(seed, 0))
 
     def clustering_phases(self, x: tf.Tensor, seed: int) -> list[Phase]:
-        """The phases that follow: first centres, then encoder and centres together."""
-        return [self._centroids(x, derived_seed(seed, 1)), self._cluster(x)]
+        """Returns the later phases: initial centroids, then encoder and centroids together.
+
+        Args:
+          x: `(n_samples, n_features)`, already scaled.
+          seed: Seed of the run.
+        """
+        return [self._centroids(x, derive_seed(seed, 1)), self._cluster(x)]
 
     def _centroids(self, x: tf.Tensor, seed: int) -> Phase:
         def run(start: int) -> Iterator[Record]:
             del start  # one step
             z = self.embed(x).numpy()
             if not np.isfinite(z).all():
-                raise diverged("before the first centres")
+                raise diverged("before the initial centroids")
             kmeans = fit_kmeans(z, self.clustering.n_clusters, self.config.kmeans_restarts, seed)
             self.clustering.clusters.assign(kmeans.cluster_centers_)
             self.initial_labels = self.labels = kmeans.labels_.astype(np.int64)
@@ -140,22 +155,22 @@ class DECTrainer:
         return Phase("centroids", 1, run)
 
     def _cluster(self, x: tf.Tensor) -> Phase:
-        order = batch_order(len(x), self.config)
+        order = make_batch_order(len(x), self.config)
         interval = self.config.update_interval or order.steps_per_pass
 
         def run(step: int) -> Iterator[Record]:
             q = self.soft_assign(x).numpy()
             if step == 0:
-                self._update_labels(q)  # the first comparison is with k-means, and not looked at
+                self._update_labels(q)  # compared with k-means, which stops no training
             while step < self.config.max_steps:
                 if self.config.reset_optimizer:
                     self.loop.optimizer.reset()
                 n_steps = min(interval, self.config.max_steps - step)
-                # In numpy, as the original: TensorFlow's float32 column sums over many rows are
-                # 60 times further off (2e-6 in the weights after 60 steps).
+                # In NumPy, as the original: TensorFlow's float32 column sums over many samples
+                # have 60 times the error (2e-6 in the weights after 60 steps).
                 p = tf.constant(target_distribution(q))
                 losses = self.loop.run([x, p], order, step, n_steps, seed=0)
-                record = step_record("cluster", step, losses)
+                record = make_step_record("cluster", step, losses)
                 step, q = step + n_steps, self.soft_assign(x).numpy()
                 update = self._update_labels(q)
                 converged = update["changed"] < self.config.tol
@@ -173,23 +188,19 @@ class DECTrainer:
         self.labels = labels
         return {"changed": changed, "clusters_used": len(np.unique(labels))}
 
-    def row_loss(self, x: tf.Tensor, p: tf.Tensor, *, seed: tf.Tensor) -> tf.Tensor:
-        """The clustering loss of each row of `x` with its target in `p`; `seed` is not used."""
+    def sample_loss(self, x: tf.Tensor, p: tf.Tensor, *, seed: tf.Tensor) -> tf.Tensor:
+        """Computes the clustering loss of each sample.
+
+        Args:
+          x: `(n_samples, n_features)`, already scaled.
+          p: `(n_samples, n_clusters)` target.
+          seed: Not used.
+
+        Returns:
+          `(n_samples,)` losses.
+        """
         del seed  # nothing is drawn
         q = self.clustering(self.encoder(x))
         if self.config.target == "batch":
             p = tf.stop_gradient(target_distribution(q))
         return clustering_loss(q, p)
-
-
-def fit_kmeans(z: np.ndarray, n_clusters: int, restarts: int, seed: int) -> KMeans:
-    """scikit-learn's k-means on one thread: on several it is not bit-equal from run to run.
-
-    Args:
-      z: `(rows, features)`.
-      n_clusters: Number of centres.
-      restarts: The best of so many starts is kept.
-      seed: Of the starts.
-    """
-    with single_threaded():
-        return KMeans(n_clusters, n_init=restarts, random_state=seed).fit(z)

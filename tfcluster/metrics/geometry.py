@@ -1,4 +1,4 @@
-"""Scores of how well clusters stand apart, from samples and their labels alone."""
+"""Scores of how well clusters are separated, only from samples and their labels."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def davies_bouldin(X: ArrayLike, labels: ArrayLike) -> float:
 def score_embedding(
     Z: ArrayLike, labels: ArrayLike, *, max_silhouette_samples: int = 10_000, seed: int = 0
 ) -> Scores:
-    """Scores how well the clusters stand apart in a method's own embedding.
+    """Scores how well clusters are separated in a method's own embedding.
 
     Separate from `score` because embeddings of different methods are not comparable.
 

@@ -1,1 +1,1 @@
-"""Training loops, phases, optimizers and checkpoints that both models share."""
+"""Training loops, phases, optimizers and checkpoints of both models."""

@@ -1,4 +1,4 @@
-"""Checkpoints of a fit, from which it goes on after any end."""
+"""Checkpoints from which an interrupted fit resumes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from tfcluster.training.phases import Phase, Record
 
 
 class FitCheckpoint:
-    """Keeps a fit in one file, so that it can go on after any end.
+    """Keeps the progress of a fit in one file.
 
     Args:
       path: The file.
-      identity: Plain values that say which run this is; a file of another run is refused.
-      get_state: The model's own state, by name.
-      set_state: Puts it back.
+      identity: Values that JSON can hold and that tell this run from others, whose files are
+        refused.
+      get_state: Returns the model's state, by name.
+      set_state: Restores it.
       every_seconds: Least time between two checkpoints within a phase.
     """
 
@@ -40,18 +41,18 @@ class FitCheckpoint:
         self._saved_at = time.monotonic()
 
     def due(self) -> bool:
-        """Whether `every_seconds` have passed since the last one."""
+        """Returns whether `every_seconds` have passed since the last `save`."""
         return time.monotonic() - self._saved_at >= self.every_seconds
 
     def save(self, phase: Phase, history: list[Record]) -> None:
-        """Writes the model's state, the phase's and the history."""
+        """Writes the history and the states of model and phase."""
         slots = {f"phase/{i}": v.numpy() for i, v in enumerate(phase.state)}
         meta = {"identity": self.identity, "history": history}
         save_arrays(self.path, {**self.get_state(), **slots}, meta)
         self._saved_at = time.monotonic()
 
     def restore(self, phases: Sequence[Phase]) -> list[Record]:
-        """Reads the file, if there is one, and sets all it holds.
+        """Reads the file, if it exists, restores the states and returns the history.
 
         Raises:
           InputError: If the file is damaged or belongs to another run.
@@ -66,7 +67,7 @@ class FitCheckpoint:
         if phase is None:
             raise InputError(
                 f"{self.path} was written in phase {reached!r}, which this call does not have. "
-                "Use a file of its own for `pretrain` and for `fit`."
+                "Give `pretrain` and `fit` separate files."
             )
         for i, variable in enumerate(phase.state):
             variable.assign(arrays[f"phase/{i}"])

@@ -1,7 +1,7 @@
-"""Optimisers on TensorFlow's fused kernels, with every number they remember in variables.
+"""Optimizers on TensorFlow's fused kernels, with their whole state in variables.
 
-Keras' optimisers give the same values, in five passes over memory instead of one, and know
-neither Caffe's momentum ramp nor its rate for biases.
+Keras' optimizers give the same values in five passes over memory instead of one, and have neither
+Caffe's momentum ramp nor its rate for biases.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from tfcluster.config import SGD, Adam
 
 
 class Optimizer:
-    """Base: slots per variable and a step counter; `apply` takes one step.
+    """Base of the optimizers: slots per variable and a step counter; `apply` takes one step.
 
     Args:
-      variables: The trainable variables, in the order their gradients will come.
+      variables: The trainable variables, in the order of the gradients.
       n_slots: Slots per variable.
     """
 
@@ -31,16 +31,16 @@ class Optimizer:
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """The step counter and all slots: what a checkpoint must hold."""
+        """The step counter and all slots, which a checkpoint must hold."""
         return [self.step, *(slot for slots in self.slots for slot in slots)]
 
     def reset(self) -> None:
-        """Forgets everything."""
+        """Sets the step counter and all slots to zero."""
         for variable in self.variables:
             variable.assign(tf.zeros_like(variable))
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        """Takes one step along the gradients, which come in the order of the variables."""
+        """Takes one step along the gradients, in the order of the variables."""
         raise NotImplementedError
 
 
@@ -52,7 +52,7 @@ class SGDOptimizer(Optimizer):
         self.config = config
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        """One step."""
+        """Takes one step along the gradients, in the order of the variables."""
         rate, momentum = self._rate(), self._momentum()
         for variable, slot, gradient in zip(self.trainable, self.slots[0], gradients, strict=True):
             is_bias = len(variable.shape) == 1
@@ -89,7 +89,7 @@ class AdamOptimizer(Optimizer):
         self.config = config
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        """One step."""
+        """Takes one step along the gradients, in the order of the variables."""
         t = tf.cast(self.step + 1, tf.float32)
         for variable, m, v, gradient in zip(self.trainable, *self.slots, gradients, strict=True):
             tf.raw_ops.ResourceApplyAdam(
@@ -108,7 +108,7 @@ class AdamOptimizer(Optimizer):
 
 
 def build_optimizer(config: SGD | Adam, variables: Sequence[tf.Variable]) -> Optimizer:
-    """The optimiser a configuration describes, for these variables."""
+    """Returns the optimizer of a configuration for these variables."""
     if isinstance(config, SGD):
         return SGDOptimizer(config, variables)
     return AdamOptimizer(config, variables)

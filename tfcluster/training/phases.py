@@ -14,9 +14,9 @@ from tfcluster.errors import TrainingError
 from tfcluster.training.optimizers import Optimizer
 
 Record = dict[str, Any]
-"""One line of a training history: `phase`, `step` (steps of it done), `of` (steps it takes, at
-most), `loss`, `seconds` of the fit by then (without the time between an interrupt and its
-resume), and what a phase adds."""
+"""One line of a training history: `phase`, `step` (steps of the phase so far), `of` (steps of the
+phase, at most), `loss`, `seconds` of the fit so far (without the time between an interrupt and
+its resume), and the values that a phase adds."""
 
 Callback = Callable[[Record], None]
 """Called with every record; may raise to stop the run, whose checkpoint is written first."""
@@ -24,13 +24,13 @@ Callback = Callable[[Record], None]
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """A stretch of training that can be entered at any step it has recorded.
+    """A part of training that can be resumed at any step it has recorded.
 
     Attributes:
-      name: As it stands in the records.
-      n_steps: Steps it takes, at most.
-      run: Takes the steps already done and yields a record whenever a resume may start there.
-      optimizers: What trains in this phase; `run_phases` resets them at its start.
+      name: Name in the records.
+      n_steps: Largest number of steps.
+      run: Takes the number of steps already done; yields a record wherever a resume may start.
+      optimizers: The optimizers of this phase; `run_phases` resets them at its start.
     """
 
     name: str
@@ -40,28 +40,28 @@ class Phase:
 
     @property
     def state(self) -> list[tf.Variable]:
-        """What a checkpoint must hold beside the model's own state."""
+        """The variables of the optimizers, which a checkpoint holds beside the model's state."""
         return [variable for optimizer in self.optimizers for variable in optimizer.variables]
 
     def is_finite(self) -> bool:
-        """Whether all weights that are trained are finite numbers."""
+        """Returns whether all trained weights are finite."""
         trained = (variable for optimizer in self.optimizers for variable in optimizer.trainable)
         return all(bool(tf.reduce_all(tf.math.is_finite(variable))) for variable in trained)
 
 
 class Checkpoint(Protocol):
-    """Where `run_phases` keeps what a resume needs."""
+    """Keeps the progress of `run_phases`, so that it can resume."""
 
     def due(self) -> bool:
-        """Whether enough time has passed since the last one."""
+        """Returns whether enough time has passed since the last `save`."""
         ...
 
     def save(self, phase: Phase, history: list[Record]) -> None:
-        """Keeps the state after the last record of `history`, which belongs to `phase`."""
+        """Keeps the state after the last record of `history`, a record of `phase`."""
         ...
 
     def restore(self, phases: Sequence[Phase]) -> list[Record]:
-        """Sets the state kept last and returns its history, empty if there is none."""
+        """Sets the state of the last `save` and returns its history; empty without any."""
         ...
 
 
@@ -82,7 +82,7 @@ def run_phases(
       All records, including those before a resume.
 
     Raises:
-      TrainingError: If a loss is not finite; a checkpoint that was written before is kept.
+      TrainingError: If a loss is not finite; an earlier checkpoint stays.
     """
     history = checkpoint.restore(phases) if checkpoint else []
     reached = history[-1] if history else {"phase": phases[0].name, "step": 0}
@@ -131,13 +131,17 @@ def _after_record(
 
 
 def _check_finite(phase: Phase, record: Record) -> None:
-    # a loss is the one before its step, so the last step shows in the weights alone
+    # a loss is that before its step, so the last step shows only in the weights
     if not math.isfinite(record.get("loss", 0.0)) or not phase.is_finite():
         raise diverged(f"in phase {phase.name!r} by step {record['step']}")
 
 
 def diverged(where: str) -> TrainingError:
-    """The error for numbers that are not finite any more."""
+    """Returns the error for numbers that are no longer finite.
+
+    Args:
+      where: The place in the run, e.g. "in phase 'cluster' by step 5".
+    """
     return TrainingError(
         f"Training diverged {where}: a loss, a weight or an embedding is not finite. Lower the "
         "learning rate or scale the features; a checkpoint that was written before is kept."

@@ -1,4 +1,4 @@
-"""What a person sees while training runs, and how it is interrupted."""
+"""Progress of training on the terminal, and interrupts."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _PLAIN_SECONDS = 15.0
 
 
 class TrainingProgress:
-    """A bar per phase on a terminal, a line now and then elsewhere; stops on the first Ctrl-C.
+    """Shows a bar per phase on a terminal, elsewhere an occasional line; stops on Ctrl-C.
 
-    A context manager and a `Callback`: the first interrupt (SIGINT or SIGTERM) is held back until
+    A context manager and a `Callback`. The first interrupt (SIGINT or SIGTERM) is held back until
     the next record, where a checkpoint can be written; the second one ends the program at once.
 
     Args:
       console: Where to print.
-      unit: What is counted.
+      unit: Unit of the steps, e.g. "rounds".
     """
 
     def __init__(self, console: Console, unit: str = "steps") -> None:
@@ -58,13 +58,13 @@ class TrainingProgress:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def __call__(self, record: Record) -> None:
-        """Shows a record; raises KeyboardInterrupt if an interrupt is waiting."""
+        """Shows a record; raises `KeyboardInterrupt` if an interrupt is waiting."""
         self._show(record)
         if self._interrupted:
             raise KeyboardInterrupt
 
     def _show(self, record: Record) -> None:
-        phase, numbers = record["phase"], _numbers(record)
+        phase, numbers = record["phase"], _format_numbers(record)
         if phase not in self._tasks:
             self._tasks[phase] = self._bars.add_task(phase, total=record["of"], numbers="")
         total = record["step"] if record.get("converged") else record["of"]
@@ -86,7 +86,7 @@ class TrainingProgress:
         self._console.print("Stopping at the next checkpoint; again to stop at once.")
 
 
-def _numbers(record: Record) -> str:
+def _format_numbers(record: Record) -> str:
     parts = []
     if "loss" in record:
         parts.append(f"loss {record['loss']:.5f}")

@@ -1,4 +1,4 @@
-"""What crosses the wire on Flower: lists of arrays, and a few plain values beside them."""
+"""Messages on Flower: lists of arrays, and a few plain values beside them."""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ PATIENCE = 10.0
 class Simulation:
     """Ray's workers, and Flower's engine between them and a grid, which sends messages.
 
-    `run_simulation` runs a server app to its end. Ours hands out its grid and waits: whoever
-    holds the grid sends messages at any time, from its own thread.
+    `run_simulation` runs a server app to its end. Ours hands out its grid and waits: its
+    holder sends messages at any time, from its own thread.
 
     Args:
       client_app: What workers run.

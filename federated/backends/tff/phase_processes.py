@@ -32,7 +32,7 @@ from federated.core.rounds import check_result
 
 
 class CarriedOver(NamedTuple):
-    """What the server carries over from a round.
+    """State and findings that the server carries over from a round.
 
     Attributes:
       state: The state for the next round, in arrays; for `PhaseProcesses.end` after the last.

@@ -100,7 +100,7 @@ class Worker:
         return self._process.poll() is None
 
     def failure(self, error: grpc.RpcError) -> TrainingError:
-        """What to tell of a call that failed."""
+        """Returns the error of a call that failed."""
         if error.code() is grpc.StatusCode.UNAVAILABLE:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(1.0)  # the connection is lost a moment before
@@ -109,7 +109,7 @@ class Worker:
         return TrainingError(f"A computation failed in TensorFlow Federated: {error.details()}")
 
     def death(self, what: str) -> TrainingError:
-        """What to tell when the program ended, with the last lines it wrote."""
+        """Returns the error of a program that ended, with the last lines it wrote."""
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").splitlines()[-5:]
         return TrainingError(
@@ -162,7 +162,7 @@ class _OneExecutor(tff.framework.ExecutorFactory):
 
 
 class _Stub(tff.framework.RemoteExecutorGrpcStub):
-    """Fails where TFF would repeat a call for ever: a dead worker stays dead, a bug a bug."""
+    """Fails where TFF would repeat a call forever: a dead worker stays dead, a bug a bug."""
 
     def __init__(self, channel: grpc.Channel, worker: Worker) -> None:
         super().__init__(channel)
