@@ -71,7 +71,9 @@ ALLOWED = {
 }  # fmt: skip
 """Rooms, and patterns of the rooms that each may import."""
 
-STILL_TO_COME: dict = {}
+STILL_TO_COME: dict[tuple[str, str], str] = {
+    ("tfcluster/estimator", "tfcluster"): "`__version__` belongs to a module beside the folders",
+}
 """Imports that break the rule, and how they will go."""
 
 
@@ -160,7 +162,8 @@ def test_no_rooms_import_each_other():
     graph = {}
     for room, others in ARROWS.items():
         name = layer_of(room)
-        graph.setdefault(name, set()).update({layer_of(other) for other in others} - {name})
+        below = {layer_of(other) for other in others if (room, other) not in STILL_TO_COME}
+        graph.setdefault(name, set()).update(below - {name})
     tuple(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError with the circle
 
 
