@@ -20,11 +20,11 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-import tfcluster
 from tfcluster.config import from_dict, to_dict, to_python
 from tfcluster.errors import InputError
 from tfcluster.files import Arrays, load_arrays, save_arrays
 from tfcluster.fitted import Fitted
+from tfcluster.runtime import read_version
 from tfcluster.scaling import Standardizer
 from tfcluster.training.checkpoint import FitCheckpoint
 from tfcluster.training.phases import Record
@@ -99,7 +99,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
         fitted = self._get_fitted()
         meta = {
             "estimator": self.kind,
-            "version": tfcluster.__version__,
+            "version": read_version(),
             "preset": _to_json(self.preset),
             "arguments": {name: _to_json(value) for name, value in self._arguments().items()},
             "random_state": int(self.random_state) if self._is_repeatable else None,
@@ -122,7 +122,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
         except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
             reason = f" {error}" if isinstance(error, InputError) else ""
             raise InputError(
-                f"{path} holds no fitted {cls.kind} that tfcluster {tfcluster.__version__} can "
+                f"{path} holds no fitted {cls.kind} that tfcluster {read_version()} can "
                 f"read; {_name_writer(meta)} wrote it.{reason} Give a file that "
                 f"`{cls.kind}.save` wrote."
             ) from error
@@ -248,7 +248,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
 
 def _refuse_newer(path: str | os.PathLike[str], meta: Any) -> None:
     """Raises `InputError` for a file of a newer version, which may hold what this one ignores."""
-    ours, theirs = tfcluster.__version__, _version_of(meta)
+    ours, theirs = read_version(), _version_of(meta)
     if theirs is not None and _release(theirs) > _release(ours):
         raise InputError(
             f"{path} was written by tfcluster {theirs}, which is newer than this version, {ours}. "

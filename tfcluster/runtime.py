@@ -48,6 +48,11 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def read_version() -> str:
+    """Returns the version of this package."""
+    return importlib.metadata.version("tfcluster")
+
+
 def collect_provenance() -> dict[str, Any]:
     """Returns versions, machine and git revision, which may explain differences of results."""
     packages = ("tfcluster", "tensorflow", "keras", "numpy", "scipy", "scikit-learn")

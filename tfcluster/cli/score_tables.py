@@ -58,7 +58,8 @@ def print_scores(
     first = next(iter(scores.values()))
     if "silhouette_samples" in first:
         console.print(
-            f"Silhouette on {first['silhouette_samples']} samples (seed {first['silhouette_seed']})."
+            f"Silhouette on {first['silhouette_samples']} samples "
+            f"(seed {first['silhouette_seed']})."
         )
     console.print(_LEGEND)
 
