@@ -36,10 +36,7 @@ class MemoryClients(list):
 
     def scale(self, scaling):
         """Scales the samples as they were given."""
-        self[:] = [
-            data._replace(x=tf.constant(scaling(data.x.numpy()))) if len(data.x) else data
-            for data in self._given
-        ]
+        self[:] = [data._replace(x=tf.constant(scaling(data.x.numpy()))) for data in self._given]
 
 
 def run_locally(phases, clients, sampler=None, **options):

@@ -30,7 +30,7 @@ SMALL = {
     "tol": 0.0,
     "random_state": 0,
 }
-X, Y = blobs(n_samples=90)
+X, Y = blobs(90)
 X = X.astype(np.float32)
 PARTS = {"Berlin": slice(0, 20), "Oslo": slice(20, 50), "Turin": slice(50, 90)}
 CLIENTS = {name: X[part] for name, part in PARTS.items()}

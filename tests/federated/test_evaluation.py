@@ -128,8 +128,8 @@ def test_clients_whose_samples_are_not_finite(case):
     clients = case.clients()
     clients[3] = clients[3]._replace(x=clients[3].x * np.nan)
     found = scored(case, clients)
-    kept = np.r_[: ENDS[2], ENDS[3] : len(case.X)]
-    expected = scikit_learn(case.X[kept].astype(np.float64), case.labels[kept], case.y[kept])
+    finite = np.r_[: ENDS[2], ENDS[3] : len(case.X)]
+    expected = scikit_learn(case.X[finite].astype(np.float64), case.labels[finite], case.y[finite])
     assert {name: found.scores[name] for name in expected} == pytest.approx(expected, rel=1e-9)
     assert found.left_out == [3]
     assert not found.sizes[3].any()

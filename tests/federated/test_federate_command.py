@@ -46,7 +46,7 @@ def federate(out, *words, cwd, backend="local"):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("federate")
-    X, y = blobs(n_samples=90)
+    X, y = blobs(90)
     np.savez(made / "rows.npz", x=X.astype(np.float32), y=np.array(["a", "b", "c"])[y])
     return made
 
@@ -248,7 +248,7 @@ rewritten = pytest.mark.skip(reason="the command line is being rewritten")
 def finished_gan(tmp_path_factory):
     """The command on labelled rows, in a process of its own."""
     folder = tmp_path_factory.mktemp("federate")
-    X, y = blobs(n_samples=90)
+    X, y = blobs(90)
     np.savez(folder / "rows.npz", x=X.astype(np.float32), y=np.array(["a", "b", "c"])[y])
     words = [
         *("federate", "clustergan", "--dataset", "rows.npz", "--preset", "pendigits"),

@@ -1,4 +1,4 @@
-"""Rounds on Flower and Ray against the local backend; one engine for the whole module."""
+"""Rounds on Flower and Ray against the local backend; one simulation engine for the module."""
 
 import gc
 import importlib
@@ -287,7 +287,7 @@ for ending in ("closed", "forgotten"):
 
 
 def test_nothing_is_left_running(store, monkeypatch):
-    monkeypatch.delenv(MARK, raising=False)  # of the engine of this module
+    monkeypatch.delenv(MARK, raising=False)  # of this module's backend
     command = [sys.executable, "-c", DRIVER, str(store.folder)]
     result = subprocess.run(
         command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT
