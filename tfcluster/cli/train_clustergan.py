@@ -106,7 +106,7 @@ def load_splits(dataset: str) -> Splits:
       dataset: What `load_data` takes.
 
     Raises:
-      InputError: If the data cannot be had, read or used.
+      InputError: If the data cannot be downloaded, read or used.
     """
     info = DATASETS.get(dataset)
     if info is None or "fit" not in info.splits:
