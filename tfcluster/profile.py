@@ -1,4 +1,4 @@
-"""What tells clusters apart: mean and spread of every feature in every cluster."""
+"""Profiles of clusters: mean and spread of every feature in every cluster."""
 
 from __future__ import annotations
 

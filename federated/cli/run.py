@@ -21,7 +21,7 @@ from federated.data.federated_dataset import (
 )
 from tfcluster import metrics, plots
 from tfcluster.cli.cluster_tables import print_clusters, print_partition, print_profile
-from tfcluster.cli.run_folder import RunFolder, label_table, open_run_folder, with_threads
+from tfcluster.cli.run_folder import RunFolder, format_labels, open_run_folder, settle_threads
 from tfcluster.cli.score_tables import MethodScores, print_scores
 from tfcluster.errors import unknown_name
 from tfcluster.runtime import collect_provenance, set_threads
@@ -54,8 +54,8 @@ def prepare(
       InputError: If an option or the data does not fit.
     """
     find_workers(execution.backend, 1)
-    out = execution.folder(algorithm, options)
-    options = with_threads(options, out, execution.resume)
+    out = execution.choose_folder(algorithm, options)
+    options = settle_threads(options, out, execution.resume)
     how = PartitionConfig(options.partition, options.clients, options.alpha, options.per_client)
     return options, out, load_federated_dataset(options.dataset, how, options.seed)
 
@@ -63,7 +63,7 @@ def prepare(
 def numbers_to_find(options: FederateOptions, dataset: FederatedDataset) -> range:
     """Returns the numbers of clusters asked for, or the number of classes."""
     classes = np.arange(len(dataset.classes)) if dataset.classes else None
-    return options.numbers_of_clusters(classes)
+    return options.parse_n_clusters(classes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +109,7 @@ class FederatedRun:
             labels, certainty = model.client_labels_[name], confidence(x)
             rows = zip(range(len(labels)), labels.tolist(), certainty.tolist(), strict=True)
             path = Path("clients") / name.replace("/", "_") / "labels.csv"
-            self.folder.write_text(str(path), label_table(rows))
+            self.folder.write_text(str(path), format_labels(rows))
             found.append(certainty)
         _, y = self.dataset.pooled()
         labels, certainty = pooled_labels(model), np.concatenate(found)
@@ -159,7 +159,7 @@ class FederatedRun:
         """Writes `result.json` and prints the scores."""
         phases = dict.fromkeys(record.phase for record in model.history_)
         result = {
-            **self.folder.question(),
+            **self.folder.describe(),
             "backend": self.backend,
             "n_clusters": model.n_clusters_,
             "clients": len(self.dataset.names),
@@ -184,7 +184,7 @@ def begin_run(
     """Opens a run's folder and shows the clients, once everything was checked."""
     folder = open_run_folder(algorithm, options, config, out, execution.resume)
     set_threads(options.n_threads)
-    with folder.announced(console):
+    with folder.announce(console):
         counts, classes = dataset.counts(), dataset.classes or ("samples",)
         print_partition(console, counts, dataset.names, classes)
         plots.draw_partition(folder.path / "partition.png", counts, dataset.names, classes)

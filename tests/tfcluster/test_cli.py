@@ -1,4 +1,4 @@
-"""The command as a user calls it: in processes of its own."""
+"""The command as a user calls it, in its own processes."""
 
 import csv
 import io
@@ -85,7 +85,7 @@ def test_labels_are_the_models(finished):
     np.testing.assert_array_equal(labels, DEC.load(folder / "run" / "model.npz").labels_)
 
 
-def test_predict_labels_new_rows(finished, digits):
+def test_predict_labels_new_samples(finished, digits):
     folder, _ = finished
     np.save(folder / "new.npy", digits[0][:7])
     to_file = tfcluster("predict", "run", "new.npy", "--out", "new.csv", cwd=folder)
@@ -117,7 +117,7 @@ def test_range_of_clusters(tmp_path):
     )
 
     before = (one / "model.npz").read_bytes()
-    (tmp_path / "run" / "4_clusters" / "checkpoint.npz").unlink()  # as if it was stopped there
+    (tmp_path / "run" / "4_clusters" / "checkpoint.npz").unlink()  # as if it had been stopped there
     again = tfcluster(*words, "--resume", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert (one / "model.npz").read_bytes() == before
@@ -127,7 +127,7 @@ def test_range_of_clusters(tmp_path):
 
 
 def kill(words, folder, after_lines):
-    """Ends a run in `killed` by SIGKILL once it has written more than so many records."""
+    """Kills a run in `killed` by SIGKILL once it has written more than `after_lines` records."""
     process = subprocess.Popen(
         [*COMMAND, *words, "--out", "killed", "--checkpoint-seconds", "0"],
         cwd=folder,
@@ -151,7 +151,7 @@ def assert_same_model(first, second):
 
 
 def test_killed_run_resumes_to_the_same_bits(tmp_path, finished):
-    """SIGKILL at a moment of its own choosing, then --resume: the weights of a whole run."""
+    """After SIGKILL and --resume the weights are those of an uninterrupted run."""
     words = ["train", "dec", *TINY, "--set", "pretraining.epochs=300"]
     whole = tfcluster(*words, "--out", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
@@ -252,11 +252,11 @@ def test_clustergan_without_labels(tmp_path):
     assert all(line["selection"] == pytest.approx(line["silhouette"]) for line in lines)
 
 
-def test_a_trial_whose_score_is_no_number_is_not_kept():
-    lines = [{"seed": seed, "selection": value, "silhouette": value}
+def test_a_trial_whose_score_is_nan_is_not_kept():
+    records = [{"seed": seed, "selection": value, "silhouette": value}
              for seed, value in ((3, np.nan), (4, -0.5), (5, -0.7))]  # fmt: skip
     console = Console(file=io.StringIO(), width=100)
-    print_trials(console, lines, "silhouette")
+    print_trials(console, records, "silhouette")
     assert "Seed 4 is kept: the best of 3" in console.file.getvalue()
 
 
@@ -307,8 +307,8 @@ MISTAKES = {
     "text": ([*TRAIN, "--dataset", "text.npy", "--n-clusters", "5"], "must be real numbers"),
     "csv text": ([*TRAIN, "--dataset", "words.csv", "--n-clusters", "2"], "received 'four'"),
     "rank": ([*TRAIN, "--dataset", "rank1.npy", "--n-clusters", "5"], "shape"),
-    "no rows": ([*TRAIN, "--dataset", "norows.npy", "--n-clusters", "5"], "shape (0, 6)"),
-    "few rows": ([*TRAIN, "--dataset", "few.npy", "--n-clusters", "5"], ">= n_clusters=5"),
+    "no samples": ([*TRAIN, "--dataset", "norows.npy", "--n-clusters", "5"], "shape (0, 6)"),
+    "few samples": ([*TRAIN, "--dataset", "few.npy", "--n-clusters", "5"], ">= n_clusters=5"),
     "identical": ([*TRAIN, "--dataset", "same.npy", "--n-clusters", "5"], "rows are identical"),
     "pickled": ([*TRAIN, "--dataset", "pickled.npy", "--n-clusters", "5"], "Python objects"),
     "truncated": ([*TRAIN, "--dataset", "cut.npz", "--n-clusters", "5"], "cannot be read"),

@@ -45,7 +45,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def use_keras(monkeypatch: pytest.MonkeyPatch, load: Callable[[], Keras]) -> None:
-    """Puts a TensorFlow with these loaders alone in place of the real one."""
+    """Replaces TensorFlow by one that has only these loaders."""
     sets = SimpleNamespace(load_data=load)
     keras = SimpleNamespace(datasets=SimpleNamespace(mnist=sets, fashion_mnist=sets))
     module = types.ModuleType("tensorflow")
@@ -81,17 +81,17 @@ def test_an_unknown_split_gets_those_there_are() -> None:
             load("mnist", "dev")
 
 
-def test_validation_and_fit_are_the_rows_the_catalogue_names(
+def test_validation_and_fit_are_the_samples_the_catalogue_names(
     offline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small(monkeypatch, "mnist", n_samples=5, n_train=3, validation=slice(1), fit=slice(1, 3))
     save(offline / "mnist.npz", **keras_layout())
     save(offline / "mnist_writers.npz", writer_train=np.arange(3), writer_test=np.arange(3, 5))
-    for split, rows in {"validation": [0], "fit": [1, 2], "train": [0, 1, 2]}.items():
+    for split, part in {"validation": [0], "fit": [1, 2], "train": [0, 1, 2]}.items():
         X, y, *_ = load_data("mnist", split)
-        np.testing.assert_array_equal(X, load_data("mnist").X[rows])
-        assert y is not None and y.tolist() == [[7, 2, 1][row] for row in rows]
-        assert load_groups("mnist", split).tolist() == rows
+        np.testing.assert_array_equal(X, load_data("mnist").X[part])
+        assert y is not None and y.tolist() == [[7, 2, 1][i] for i in part]
+        assert load_groups("mnist", split).tolist() == part
 
 
 def keras_layout(top: int = 255) -> dict[str, NDArray[Any]]:
@@ -114,9 +114,9 @@ def test_keras_layout_has_splits(tmp_path: Path) -> None:
 
 
 def test_text_labels_get_the_same_numbers_in_every_split(tmp_path: Path) -> None:
-    rows = np.ones((2, 2))
+    X = np.ones((2, 2))
     train, test = np.array(["cat", "dog"]), np.array(["dog", "zebra"])
-    path = save(tmp_path / "a.npz", x_train=rows, y_train=train, x_test=rows, y_test=test)
+    path = save(tmp_path / "a.npz", x_train=X, y_train=train, x_test=X, y_test=test)
     assert load_data(path).y.tolist() == [0, 1, 1, 2]  # type: ignore[union-attr]
     assert load_data(path, "test").y.tolist() == [1, 2]  # type: ignore[union-attr]
 
@@ -256,7 +256,7 @@ def test_a_wholly_missing_column_becomes_zeros(
     np.testing.assert_allclose(X, expected, rtol=1e-6)
 
 
-def test_rows_as_in_the_file(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_as_in_the_file(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small(monkeypatch, "heart_disease", n_samples=2, n_features=2)
     x, y = np.array([[1, np.nan], [3, 1e9]], np.float64), np.array([4, 1])
     save(offline / "heart_disease_4hospitals.npz", x=x, y=y)
@@ -268,7 +268,7 @@ def test_rows_as_in_the_file(offline: Path, monkeypatch: pytest.MonkeyPatch) -> 
     np.testing.assert_array_equal(scaled.X, load_data("digits").X)
 
 
-def test_reuters_rows_get_unit_length(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reuters_samples_get_unit_length(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small(monkeypatch, "reuters10k", n_samples=3, n_features=2)
     X = np.array([[30.0, 40.0], [0, 2], [0, 0]])
     save(offline / "reuters10k.npz", X=X, y=np.arange(3))

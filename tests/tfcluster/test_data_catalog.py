@@ -32,7 +32,7 @@ def test_the_records_agree_with_themselves() -> None:
         DATASETS["digits"].n_samples = 1  # type: ignore[misc]
 
 
-def test_two_sets_are_scaled_by_statistics_of_their_rows() -> None:
+def test_two_sets_are_scaled_by_statistics_of_their_samples() -> None:
     assert {name for name in DATASETS if needs_scaling(name)} == {"heart_disease", "mice_protein"}
 
 
@@ -61,9 +61,12 @@ def test_pictures_are_scaled_and_in_the_original_order(name: str) -> None:
     assert np.unique(y).tolist() == list(range(info.n_classes))
     with np.load(Path(str(FOLDER)) / str(info.file)) as raw:
         top = 100 if name == "pendigits" else 255
-        for rows, part in ((slice(info.n_train), "x_train"), (slice(info.n_train, None), "x_test")):
+        for split, part in (
+            (slice(info.n_train), "x_train"),
+            (slice(info.n_train, None), "x_test"),
+        ):
             original = raw[part].reshape(len(raw[part]), -1)
-            np.testing.assert_array_equal(np.rint(X[rows] * top).astype(np.uint8), original)
+            np.testing.assert_array_equal(np.rint(X[split] * top).astype(np.uint8), original)
         if name != "fashion5":
             np.testing.assert_array_equal(y, np.concatenate([raw["y_train"], raw["y_test"]]))
 
@@ -99,13 +102,13 @@ def test_train_and_test_are_the_two_ends_of_all(name: str) -> None:
         ("pendigits", slice(-1_000, None), slice(None)),
     ],
 )
-def test_validation_and_fit_are_rows_of_train(name: str, validation: slice, fit: slice) -> None:
+def test_validation_and_fit_are_samples_of_train(name: str, validation: slice, fit: slice) -> None:
     train = load_data(name, "train")
-    for split, rows in (("validation", validation), ("fit", fit)):
+    for split, part in (("validation", validation), ("fit", fit)):
         X, y, picture, *_ = load_data(name, split)
-        np.testing.assert_array_equal(X, train.X[rows])
+        np.testing.assert_array_equal(X, train.X[part])
         assert y is not None and train.y is not None and picture == train.picture
-        np.testing.assert_array_equal(y, train.y[rows])
+        np.testing.assert_array_equal(y, train.y[part])
 
 
 @real
@@ -169,7 +172,7 @@ def test_writers_are_aligned_with_the_digits_they_wrote() -> None:
 
 
 @real
-def test_hospitals_and_mice_are_aligned_with_their_rows() -> None:
+def test_hospitals_and_mice_are_aligned_with_their_samples() -> None:
     sites, y = load_groups("heart_disease"), load_data("heart_disease").y
     assert np.bincount(sites).tolist() == [303, 294, 123, 200] and y is not None
     by_site = [np.bincount(y[sites == site], minlength=5).tolist() for site in range(4)]

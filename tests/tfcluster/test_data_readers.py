@@ -34,10 +34,10 @@ def write(path: Path, text: str) -> str:
 
 
 @pytest.mark.parametrize("key", ["X", "x"])
-def test_an_npz_of_rows_is_used_as_it_is(tmp_path: Path, key: str) -> None:
-    rows = np.array([[0, 200], [3, np.nan]], ">f8")
-    X, y, picture, *_ = load_data(save(tmp_path / "a.npz", **{key: rows}))
-    np.testing.assert_array_equal(X, rows)
+def test_an_npz_of_samples_is_used_as_it_is(tmp_path: Path, key: str) -> None:
+    samples = np.array([[0, 200], [3, np.nan]], ">f8")
+    X, y, picture, *_ = load_data(save(tmp_path / "a.npz", **{key: samples}))
+    np.testing.assert_array_equal(X, samples)
     assert X.dtype == np.float32 and X.flags.c_contiguous and y is None and picture is None
 
 
@@ -65,10 +65,10 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_features_have_names_and_units(tmp_path: Path) -> None:
-    rows = np.arange(6.0).reshape(2, 3)
-    assert load_data(save(tmp_path / "a.npz", X=rows)).feature_names == ("x0", "x1", "x2")
+    X = np.arange(6.0).reshape(2, 3)
+    assert load_data(save(tmp_path / "a.npz", X=X)).feature_names == ("x0", "x1", "x2")
     names = np.array(["age", "dose", "site"])
-    for arrays in ({"X": rows}, {"x_train": rows, "x_test": rows}):
+    for arrays in ({"X": X}, {"x_train": X, "x_test": X}):
         loaded = load_data(save(tmp_path / "a.npz", feature_names=names, **arrays))
         assert loaded.feature_names == ("age", "dose", "site") and loaded.units is None
     images = np.array([[[0, 51], [102, 255]]] * 2, np.uint8)
@@ -82,7 +82,7 @@ def test_features_have_names_and_units(tmp_path: Path) -> None:
 WRONG_ARRAYS = {
     "rank 1": ({"X": np.ones(3)}, "images \\(n, h, w\\).*shape \\(3,\\)"),
     "rank 4": ({"X": np.ones((2, 3, 3, 1))}, "shape \\(2, 3, 3, 1\\)"),
-    "no rows": ({"X": np.ones((0, 3))}, "shape \\(0, 3\\)"),
+    "no samples": ({"X": np.ones((0, 3))}, "shape \\(0, 3\\)"),
     "text": ({"X": np.array([["a", "b"]])}, "real numbers, received <U1"),
     "complex": ({"X": np.ones((2, 2), complex)}, "real numbers, received complex"),
     "names": (

@@ -103,4 +103,4 @@ def test_the_table_shows_scores_and_recommendation():
     table = records(simplified_silhouette=[0.4, 0.5], davies_bouldin=[2, 1], stability=[1, 0.951])
     print_n_clusters(console, table, recommend_n_clusters(table))
     text = " ".join(console.file.getvalue().split())
-    assert "3 0.500 1.000 0.95 Recommended: 3 clusters: the simplified silhouette" in text
+    assert "3 1.000 0.500 0.95 Recommended: 3 clusters: the simplified silhouette" in text

@@ -5,9 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,68 +13,20 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from sklearn.datasets import load_digits, load_iris
 
+from tests.tfcluster.plot_helpers import (
+    DIGIT,
+    Drawn,
+    certain,
+    colors,
+    labels_at_left,
+    samples_by_class,
+    samples_in_blobs,
+    tile,
+)
 from tfcluster import plots
 from tfcluster.errors import InputError
-from tfcluster.plots import embedding, top_confidence, training_curves
+from tfcluster.plots import embedding, top_confidence
 from tfcluster.profile import ClusterProfile
-
-
-@dataclass(frozen=True)
-class Drawn:
-    kind: str
-    shape: tuple[int, ...]
-
-
-@pytest.fixture
-def png(tmp_path: Path) -> Path:
-    return tmp_path / "run" / "picture.png"
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that were written."""
-    written: list[Figure] = []
-    savefig = Figure.savefig
-
-    def keep(figure: Figure, *args: Any, **kwargs: Any) -> None:
-        written.append(figure)
-        savefig(figure, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return written
-
-
-def rows_in_blobs(n: int, d: int, k: int) -> tuple[np.ndarray, np.ndarray]:
-    labels = np.arange(n) % k
-    return np.random.default_rng(0).normal(size=(n, d)) + 3 * labels[:, None], labels
-
-
-def certain(labels: np.ndarray, k: int) -> np.ndarray:
-    """Soft assignments that favour the given labels, each row a little differently."""
-    q = np.full((len(labels), k), 0.1)
-    q[np.arange(len(labels)), labels] = np.linspace(0.5, 0.9, len(labels))
-    return q / q.sum(axis=1, keepdims=True)
-
-
-def colours(path: Path) -> int:
-    """Distinct colours, after the checks every picture has to pass."""
-    assert path.read_bytes().startswith(b"\x89PNG")
-    assert path.stat().st_size < 300_000
-    pixels = np.rint(255 * imread(path)[..., :3]).astype(np.uint32)
-    assert min(pixels.shape[:2]) > 100
-    return len(np.unique(pixels @ np.array([1, 256, 65536], np.uint32)))
-
-
-def history() -> list[dict[str, Any]]:
-    pretraining: list[dict[str, Any]] = [
-        {"phase": phase, "step": step, "loss": 1 / (1 + step)}
-        for phase in ("layer 1", "layer 2", "finetune")
-        for step in range(5)
-    ]
-    cluster: list[dict[str, Any]] = [
-        {"phase": "cluster", "step": s, "loss": 0.5 - s / 100} for s in range(5)
-    ]
-    return [*pretraining, *cluster, {"phase": "cluster", "step": 4, "changed": 0.0}]
 
 
 @pytest.mark.parametrize(
@@ -84,23 +34,23 @@ def history() -> list[dict[str, Any]]:
     [(3, 5, 2), (2, 2, 2), (1, 4, 1), (30, 1, 3), (60, 2, 15), (60, 3, 50)],
 )
 def test_embedding_of_any_size(png: Path, n: int, d: int, k: int) -> None:
-    Z, labels = rows_in_blobs(n, d, k)
+    Z, labels = samples_in_blobs(n, d, k)
     assert plots.draw_embedding(png, Z, labels) == png
-    assert colours(png) > 10
+    assert colors(png) > 10
 
 
 def test_embedding_with_classes_is_taller_and_samples(png: Path) -> None:
-    Z, labels = rows_in_blobs(50, 4, 5)
+    Z, labels = samples_in_blobs(50, 4, 5)
     names = np.array(["cat", "dog", "owl"])[labels % 3]
     plots.draw_embedding(png, Z, labels, max_samples=20)
     height = imread(png).shape[0]
     plots.draw_embedding(png, Z, labels, centroids=Z[:5], y=names, max_samples=20)
     assert imread(png).shape[0] > 1.8 * height
-    assert colours(png) > 10
+    assert colors(png) > 10
 
 
 def test_embedding_is_repeatable_and_the_seed_counts(tmp_path: Path) -> None:
-    Z, labels = rows_in_blobs(40, 4, 2)
+    Z, labels = samples_in_blobs(40, 4, 2)
     paths = [tmp_path / name for name in "abc"]
     for path, seed in zip(paths, (0, 0, 1), strict=True):
         plots.draw_embedding(path, Z, labels, max_samples=20, seed=seed)
@@ -110,10 +60,10 @@ def test_embedding_is_repeatable_and_the_seed_counts(tmp_path: Path) -> None:
 
 def test_a_collapsed_embedding_is_drawn(png: Path) -> None:
     plots.draw_embedding(png, np.ones((20, 3)), np.zeros(20, int), centroids=np.ones((2, 3)))
-    assert colours(png) > 3
+    assert colors(png) > 3
 
 
-def test_a_class_has_the_colour_of_its_cluster() -> None:
+def test_a_class_has_the_color_of_its_cluster() -> None:
     # Cluster 0 holds the b's and 1 the a's, so b is number 0 and a 1; c is matched to none.
     y, labels = np.array(["a", "a", "b", "b", "c"]), np.array([1, 1, 0, 0, 0])
     names, codes = embedding._match_colors(np.unique(y, return_inverse=True), y, labels)
@@ -126,41 +76,13 @@ def test_confusion_of_any_shape(png: Path, classes: int, clusters: int) -> None:
     rng = np.random.default_rng(0)
     true = [f"class {c}" for c in rng.integers(0, classes, 300)]
     plots.draw_confusion(png, true, rng.integers(0, clusters, 300))
-    assert colours(png) > 10
+    assert colors(png) > 10
 
 
 def test_large_counts_are_drawn_as_shares(png: Path) -> None:
     true = np.repeat([0, 1], 11_000)
     plots.draw_confusion(png, true, 1 - true)
-    assert colours(png) > 10
-
-
-@pytest.mark.parametrize("tol", [None, 0.001])
-def test_curves(png: Path, tol: float | None) -> None:
-    plots.draw_training_curves(png, history(), tol=tol)
-    assert colours(png) > 10
-
-
-@pytest.mark.parametrize(
-    "records",
-    [
-        [],
-        history()[:5],
-        history()[15:20],
-        [{"phase": "cluster", "step": 0, "changed": 0.2}],
-        [{"phase": "pretrain", "step": 1, "loss": 0.0}],
-        [{"phase": "pretrain", "step": 1, "loss": float("nan")}, {"phase": "gan", "critic": 1}],
-    ],
-)
-def test_curves_leave_out_what_is_missing(png: Path, records: list[dict[str, Any]]) -> None:
-    plots.draw_training_curves(png, records)
-    assert colours(png) > 3
-
-
-def test_phases_follow_one_another() -> None:
-    records = [{"phase": p, "step": s, "loss": 1.0} for p in "abc" for s in (5, 10)]
-    steps = {name: s.tolist() for name, (s, _) in training_curves._phases(records).items()}
-    assert steps == {"a": [5, 10], "b": [15, 20], "c": [25, 30]}
+    assert colors(png) > 10
 
 
 @pytest.mark.parametrize(
@@ -174,33 +96,33 @@ def test_phases_follow_one_another() -> None:
 )
 @pytest.mark.parametrize("k", [3, 15])
 def test_top_confidence_of_every_kind(png: Path, picture: Drawn | None, k: int) -> None:
-    X, labels = rows_in_blobs(90, 16, k)
-    q = certain(labels, k + 1)  # the last cluster owns no rows
+    X, labels = samples_in_blobs(90, 16, k)
+    q = certain(labels, k + 1)  # the last cluster has no samples
     assert plots.draw_top_confidence(png, X, q, picture, per_cluster=4) == png
-    assert colours(png) > 10
+    assert colors(png) > 10
 
 
-def test_colour_noise_still_fits(png: Path) -> None:
+def test_color_noise_still_fits(png: Path) -> None:
     labels = np.arange(120) % 12
     X = np.random.default_rng(0).random((120, 32, 32, 3))
     plots.draw_top_confidence(png, X, certain(labels, 12), Drawn("image", (32, 32, 3)))
-    assert colours(png) > 100
+    assert colors(png) > 100
 
 
-def test_most_confident_rows_are_owned_and_in_order() -> None:
+def test_most_confident_samples_are_owned_and_in_order() -> None:
     q = np.array([[0.6, 0.4], [0.9, 0.1], [0.45, 0.55], [0.7, 0.3]])
-    first, second = top_confidence._most_confident(q, 2)
+    first, second = top_confidence._find_most_confident(q, 2)
     assert first.tolist() == [1, 3]
     assert second.tolist() == [2]
 
 
-def test_confident_rows_of_a_table_are_bands(png: Path, figures: list[Figure]) -> None:
-    X, labels = rows_in_blobs(30, 200, 3)
+def test_confident_samples_of_a_table_are_bands(png: Path, figures: list[Figure]) -> None:
+    X, labels = samples_in_blobs(30, 200, 3)
     X[:, 7] = 1.0
     names = [f"{i:03} is named in more than 24 letters" for i in range(200)]
     q = certain(labels, 4)
     plots.draw_top_confidence(png, X, q, None, names, per_cluster=4)
-    assert colours(png) > 10
+    assert colors(png) > 10
     ax = figures[0].axes[0]
     sheet = ax.images[0].get_array().filled(np.nan)
     assert np.flatnonzero(np.isnan(sheet).all(axis=1)).tolist() == [4, 9, 14, 15, 16, 17, 18]
@@ -221,13 +143,13 @@ def profile_of(X: np.ndarray, labels: np.ndarray, k: int) -> ClusterProfile:
 @pytest.mark.parametrize("k", [2, 15])
 @pytest.mark.parametrize("d", [1, 16, 100])
 def test_profiles_of_any_size(png: Path, d: int, k: int) -> None:
-    X, labels = rows_in_blobs(90, d, k)
+    X, labels = samples_in_blobs(90, d, k)
     assert plots.draw_profile(png, profile_of(X, labels, k + 1), None) == png
-    assert colours(png) > 10
+    assert colors(png) > 10
 
 
 def test_a_profile_shows_the_most_distinct_features(png: Path, figures: list[Figure]) -> None:
-    X, labels = rows_in_blobs(90, 100, 3)
+    X, labels = samples_in_blobs(90, 100, 3)
     X[:, 70] *= 0.01
     X[:, 70] += labels
     profile = profile_of(X, labels, 4)
@@ -266,50 +188,13 @@ def test_a_profile_of_pictures_is_the_mean_pictures(png: Path, figures: list[Fig
     np.testing.assert_allclose(low + (high - low) / 16 * tile(figures[0], 0, 9), mean)
 
 
-def test_scores_by_number_of_clusters(png: Path, figures: list[Figure]) -> None:
-    records = [
-        {"n_clusters": k, "silhouette": -abs(k - 4), "davies_bouldin": float("nan"), "stability": k}
-        for k in (5, 2, 4)
-    ]
-    plots.draw_n_clusters(png, records, recommended=4)
-    assert colours(png) > 10
-    silhouette, stability = figures[0].axes
-    assert np.transpose(silhouette.lines[1].get_data()).tolist() == [[2, -2], [4, 0], [5, -1]]
-    assert silhouette.get_title(loc="left") == "Best at 4 (higher is better)"
-    assert stability.get_title(loc="left") == "Best at 5 (higher is better)"
-    assert all(set(ax.lines[0].get_xdata()) == {4} for ax in figures[0].axes)
-
-
-def test_numbers_of_clusters_without_scores_are_drawn(png: Path) -> None:
-    plots.draw_n_clusters(png, [{"n_clusters": 2, "silhouette": None}])
-    assert colours(png) > 3
-
-
-DIGIT = Drawn("image", (8, 8))
-
-
-def rows_by_class(data: Any, n: int) -> np.ndarray:
-    """`(classes, n, features)` real rows."""
-    return np.stack([data.data[data.target == c][:n] for c in np.unique(data.target)])
-
-
-def labels_at_left(figure: Figure) -> list[str]:
-    return [label.get_text() for label in figure.axes[0].get_yticklabels()]
-
-
-def tile(figure: Figure, line: int, column: int) -> np.ndarray:
-    """What is drawn in a cell of a grid of digits, in the digits' own units."""
-    sheet = figure.axes[0].images[line].get_array()
-    return 16 * np.asarray(sheet)[:8, 9 * column : 9 * column + 8]
-
-
 def test_samples_of_a_cluster_stand_in_its_line(png: Path, figures: list[Figure]) -> None:
-    rows = rows_by_class(load_digits(), 6)
-    assert plots.draw_generated_samples(png, rows, DIGIT) == png
-    assert colours(png) > 10
+    samples = samples_by_class(load_digits(), 6)
+    assert plots.draw_generated_samples(png, samples, DIGIT) == png
+    assert colors(png) > 10
     assert labels_at_left(figures[0]) == [str(k) for k in range(10)]
     for k, i in ((0, 0), (3, 5), (9, 2)):
-        np.testing.assert_allclose(tile(figures[0], k, i), rows[k, i].reshape(8, 8))
+        np.testing.assert_allclose(tile(figures[0], k, i), samples[k, i].reshape(8, 8))
         assert tuple(figures[0].axes[0].images[k].get_extent()) == (0, 6, k + 1, k)
 
 
@@ -324,22 +209,22 @@ def test_generated_strokes_keep_their_place_and_size(png: Path, figures: list[Fi
 
 
 def test_generated_tables_are_bands_of_a_heat_map(png: Path, figures: list[Figure]) -> None:
-    rows = rows_by_class(load_iris(), 5)
-    plots.draw_generated_samples(png, rows, None)
-    assert colours(png) > 10
+    samples = samples_by_class(load_iris(), 5)
+    plots.draw_generated_samples(png, samples, None)
+    assert colors(png) > 10
     sheet = figures[0].axes[0].images[0].get_array().filled(np.nan)
     gaps = np.isnan(sheet).all(axis=1)
     assert np.flatnonzero(gaps).tolist() == [5, 11]
-    every = rows.reshape(-1, 4)
+    every = samples.reshape(-1, 4)
     np.testing.assert_allclose(sheet[~gaps], (every - every.mean(0)) / every.std(0))
     assert figures[0].axes[0].get_yticks().tolist() == [2, 8, 14]
 
 
 def test_a_heat_map_shows_what_differs(png: Path, figures: list[Figure]) -> None:
-    rows = np.random.default_rng(0).normal(size=(2, 50, 100))
-    rows[1, :, 40:99] += 3
-    rows[0, 0, 99] = 1e6  # one row far out does not pale the others
-    plots.draw_generated_samples(png, rows, None)
+    samples = np.random.default_rng(0).normal(size=(2, 50, 100))
+    samples[1, :, 40:99] += 3
+    samples[0, 0, 99] = 1e6  # one outlier does not pale the others
+    plots.draw_generated_samples(png, samples, None)
     ax, bar = figures[0].axes
     shown = {int(label.get_text()) for label in ax.get_xticklabels()}
     assert len(shown) == 64
@@ -349,22 +234,22 @@ def test_a_heat_map_shows_what_differs(png: Path, figures: list[Figure]) -> None
     assert "cut at ±3" in bar.get_ylabel()
 
 
-def test_rows_stand_above_their_reconstructions(png: Path, figures: list[Figure]) -> None:
+def test_samples_stand_above_their_reconstructions(png: Path, figures: list[Figure]) -> None:
     X = load_digits().data[:12]
     plots.draw_reconstructions(png, X, X[:, ::-1] + 1, DIGIT)
-    assert colours(png) > 10
+    assert colors(png) > 10
     assert labels_at_left(figures[0]) == ["x", "G(E(x))"] * 2
-    for row in (0, 5, 6, 11):  # two bands of six
-        line, column = row // 6 * 2, row % 6
-        np.testing.assert_allclose(tile(figures[0], line, column), X[row].reshape(8, 8))
-        # what is brighter than all rows is drawn as bright as the brightest
-        made = np.clip(X[row, ::-1] + 1, 0, 16).reshape(8, 8)
+    for i in (0, 5, 6, 11):  # two bands of six
+        line, column = i // 6 * 2, i % 6
+        np.testing.assert_allclose(tile(figures[0], line, column), X[i].reshape(8, 8))
+        # what is brighter than all samples is drawn like the brightest
+        made = np.clip(X[i, ::-1] + 1, 0, 16).reshape(8, 8)
         np.testing.assert_allclose(tile(figures[0], line + 1, column), made)
     tops = [image.get_extent()[3] for image in figures[0].axes[0].images]
     assert tops[1] == tops[0] + 1 < tops[2] - 1
 
 
-def test_reconstructed_tables_are_scaled_as_the_rows(png: Path, figures: list[Figure]) -> None:
+def test_reconstructed_tables_are_scaled_as_the_samples(png: Path, figures: list[Figure]) -> None:
     X = load_iris().data[45:55]
     plots.draw_reconstructions(png, X, X + X.std(axis=0), None)
     sheet = figures[0].axes[0].images[0].get_array().filled(np.nan)
@@ -373,11 +258,11 @@ def test_reconstructed_tables_are_scaled_as_the_rows(png: Path, figures: list[Fi
 
 
 def test_interpolation_goes_from_left_to_right(png: Path, figures: list[Figure]) -> None:
-    ends = rows_by_class(load_digits(), 1)[:, 0]
+    ends = samples_by_class(load_digits(), 1)[:, 0]
     share = np.linspace(0, 1, 5)[:, np.newaxis]
     steps = np.stack([(1 - share) * ends[a] + share * ends[b] for a, b in ((0, 1), (7, 2))])
     plots.draw_interpolation(png, steps, DIGIT, [(0, 1), (7, 2)])
-    assert colours(png) > 10
+    assert colors(png) > 10
     np.testing.assert_allclose(tile(figures[0], 1, 0), ends[7].reshape(8, 8))
     np.testing.assert_allclose(tile(figures[0], 1, 4), ends[2].reshape(8, 8))
     plots.draw_interpolation(png, steps, None, [(0, 1), (7, 2)])
@@ -388,92 +273,14 @@ def test_interpolation_goes_from_left_to_right(png: Path, figures: list[Figure])
     "picture", [Drawn("image", (4, 4)), Drawn("image", (2, 2, 4)), Drawn("strokes", (8, 2)), None]
 )
 @pytest.mark.parametrize("shape", [(1, 1, 16), (2, 12, 16), (40, 3, 16)])
-def test_generated_rows_of_every_kind(
+def test_generated_samples_of_every_kind(
     png: Path, picture: Drawn | None, shape: tuple[int, int, int]
 ) -> None:
     stack = np.random.default_rng(0).random(shape)
     pairs = [(k, k + 1) for k in range(len(stack))]
-    assert colours(plots.draw_generated_samples(png, stack, picture)) > 3
-    assert colours(plots.draw_interpolation(png, stack, picture, pairs)) > 3
-    assert colours(plots.draw_reconstructions(png, stack[:, 0], stack[:, -1], picture)) > 3
-
-
-def adversarial(n: int, **scores: float) -> list[dict[str, Any]]:
-    """Records of losses, the first huge, every tenth with scores."""
-    return [
-        {"phase": "adversarial", "step": 200 * i, "of": 200 * n, "seconds": 1.2 * i}
-        | {"loss": 1e4 if i == 1 else np.sin(i), "critic_loss": -0.01 * np.cos(i)}
-        | (scores if i % 10 == 0 else {})
-        for i in range(1, n + 1)
-    ]
-
-
-def test_adversarial_curves_share_steps(png: Path, figures: list[Figure]) -> None:
-    plots.draw_adversarial_curves(png, adversarial(50, purity=0.7, ari=0.5, accuracy_of_tea=2))
-    assert colours(png) > 10
-    _, critic, scores = figures[0].axes
-    assert critic.get_xlim() == scores.get_xlim()
-    lines = {line.get_label(): np.transpose(line.get_data()).tolist() for line in scores.lines}
-    assert list(lines) == ["purity", "ARI"]
-    assert lines["ARI"] == [[step, 0.5] for step in (2000, 4000, 6000, 8000, 10000)]
-    assert critic.lines[0].get_ydata()[6] == pytest.approx(-0.01 * np.cos(7))
-
-
-@pytest.mark.parametrize("n", [50, 5_000])
-def test_a_huge_loss_does_not_flatten_the_rest(png: Path, figures: list[Figure], n: int) -> None:
-    plots.draw_adversarial_curves(png, adversarial(n))
-    loss, critic = figures[0].axes  # no panel of scores
-    low, high = loss.get_ylim()
-    assert -5 < low < -0.99 < 0.99 < high < 5
-    assert f"outside: 1 of {n:,} records" in loss.get_ylabel()
-    assert critic.get_ylabel() == "loss"
-
-
-def test_many_losses_become_medians_and_a_band(png: Path, figures: list[Figure]) -> None:
-    plots.draw_adversarial_curves(png, adversarial(5_000))
-    ax, values = figures[0].axes[0], np.sin(np.arange(26, 51))
-    steps, medians = ax.lines[0].get_data()
-    assert len(steps) == 200
-    assert steps[:2].tolist() == [200 * 13, 200 * 38]
-    assert medians[1] == pytest.approx(np.median(values))
-    corners = ax.collections[0].get_paths()[0].vertices
-    band = np.unique(corners[corners[:, 0] == steps[1], 1])
-    np.testing.assert_allclose(band, np.quantile(values, [0.05, 0.95]))
-
-
-@pytest.mark.parametrize(
-    ("records", "panels"),
-    [
-        ([], 1),
-        ([{"phase": "cluster", "step": 1, "loss": 1.0}], 1),
-        ([{"phase": "adversarial", "step": 1, "loss": 1.0, "critic_loss": float("nan")}], 1),
-        ([{"phase": "adversarial", "step": 1, "nmi": 0.5}], 1),
-        (adversarial(3), 2),
-    ],
-)
-def test_adversarial_curves_leave_out_what_is_missing(
-    png: Path, figures: list[Figure], records: list[dict[str, Any]], panels: int
-) -> None:
-    plots.draw_adversarial_curves(png, records)
-    assert colours(png) > 3
-    assert len(figures[0].axes) == panels
-
-
-def test_the_selected_trial_is_marked(png: Path, figures: list[Figure]) -> None:
-    table = [
-        {"seed": 4, "selection": 0.5, "purity": 0.9, "nmi": None},
-        {"seed": 5, "selection": 0.8, "purity": 0.7, "nmi": 0.6, "device": "cpu"},
-        {"seed": 6, "selection": float("nan"), "purity": 0.1},
-    ]
-    plots.draw_trials(png, table)
-    assert colours(png) > 10
-    ax = figures[0].axes[0]
-    assert labels_at_left(figures[0]) == ["selection", "purity", "NMI"]
-    dots = {m: [x.get_xdata().tolist() for x in ax.lines if x.get_marker() == m] for m in "Do"}
-    assert dots["D"] == [[0.8], [0.7], [0.6]]
-    assert dots["o"][1] == [0.9, 0.1]
-    assert "seed 5" in ax.get_title(loc="left")
-    assert "0.567 ± 0.416" in [text.get_text() for text in ax.texts]
+    assert colors(plots.draw_generated_samples(png, stack, picture)) > 3
+    assert colors(plots.draw_interpolation(png, stack, picture, pairs)) > 3
+    assert colors(plots.draw_reconstructions(png, stack[:, 0], stack[:, -1], picture)) > 3
 
 
 @pytest.mark.parametrize(

@@ -12,26 +12,12 @@ import pytest
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from tests.tfcluster.test_plots import colours, labels_at_left
+from tests.tfcluster.plot_helpers import colors, labels_at_left
 from tfcluster import plots
 from tfcluster.cli.cluster_tables import print_partition
 from tfcluster.errors import InputError
 
 BY_HAND = np.array([[3, 0, 1], [0, 2, 0]])
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that were written."""
-    written: list[Figure] = []
-    savefig = Figure.savefig
-
-    def keep(figure: Figure, *args: Any, **kwargs: Any) -> None:
-        written.append(figure)
-        savefig(figure, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return written
 
 
 def skewed(clients: int, classes: int) -> np.ndarray:
@@ -61,7 +47,7 @@ def test_partitions_of_any_size(tmp_path: Path, clients: int, classes: int) -> N
     png = tmp_path / "run" / "clients.png"
     counts = skewed(clients, classes)
     assert plots.draw_partition(png, counts, names(clients), range(classes)) == png
-    assert colours(png) > 5
+    assert colors(png) > 5
 
 
 def test_bars_are_stacked_by_class(tmp_path: Path, figures: list[Figure]) -> None:
@@ -129,7 +115,7 @@ def test_the_table_by_hand() -> None:
 
 def test_of_many_clients_the_table_has_the_largest_and_the_smallest() -> None:
     counts = np.arange(1, 101)[:, np.newaxis]
-    lines = printed(counts, names(100), ["rows"])
+    lines = printed(counts, names(100), ["samples"])
     sizes = [cells(line)[-1] for line in lines[1:-1]]
     assert sizes == [*map(str, range(100, 91, -1)), "...", *map(str, range(9, 0, -1))]
     assert lines[-1] == "Clients: 100. Samples of a client: smallest 1, median 50, largest 100."

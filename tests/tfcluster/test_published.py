@@ -1,4 +1,4 @@
-"""The published figures."""
+"""The published scores."""
 
 from __future__ import annotations
 

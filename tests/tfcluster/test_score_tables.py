@@ -1,4 +1,4 @@
-"""Tables on the terminal."""
+"""Tables of scores on the terminal."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Synthetic data: the same every time, and hard where they are seen."""
+"""Synthetic data: repeatable, and hard to cluster in the input space."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_synthetic_is_the_same_every_time_and_differs_by_seed() -> None:
     assert not np.array_equal(X, make_synthetic(seed=0).X)
 
 
-def test_synthetic_is_easy_in_the_plane_and_not_where_it_is_seen() -> None:
+def test_synthetic_is_easy_in_the_plane_and_hard_in_the_input_space() -> None:
     from sklearn.cluster import KMeans, SpectralClustering
 
     k_means = KMeans(4, n_init=5, random_state=0)

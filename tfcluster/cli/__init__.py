@@ -1,1 +1,1 @@
-"""The command `tfcluster`: one module a command; `run` holds what they share."""
+"""The command `tfcluster`: its commands, their options, the run's folder, and printed tables."""

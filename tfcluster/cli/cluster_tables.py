@@ -62,16 +62,21 @@ def print_profile(console: Console, profile: ClusterProfile) -> None:
     for cluster, count in enumerate(profile.counts):
         features = profile.most_distinct(3, cluster) if count else ()
         cells = [
-            f"{profile.feature_names[i]} {profile.mean[cluster, i]:.3g} "
+            f"{profile.feature_names[i]} {_format_mean(profile.mean[cluster, i])} "
             f"{differences[cluster, i]:+.1f}"
             for i in features
         ]
         table.add_row(str(cluster), f"{count:,}", *map(escape, cells))
     console.print(table)
     console.print(
-        "Feature, its mean in the cluster, and the distance from its mean in all samples, in "
-        "standard deviations of all samples."
+        "Features: mean in the cluster, and its distance from the mean of all samples in standard "
+        "deviations."
     )
+
+
+def _format_mean(mean: float) -> str:
+    """Returns at least three digits of a mean, without an exponent below a million."""
+    return f"{mean:,.0f}" if 100 <= abs(mean) < 1e6 else f"{mean:.3g}"
 
 
 def print_partition(

@@ -91,7 +91,7 @@ def _options(group: type) -> Iterator[_Option]:
             kind, parse = parsed
             default = default if default is inspect.Parameter.empty else None
         elif get_origin(kind) is Literal:
-            kind = str  # typer has no such choices: whoever uses the value checks it, with advice
+            kind = str  # typer 0.12 has no `Literal`; the code that uses the value checks it
         yield _Option(field.name, _parameter(field.name, kind, info, default), parse)
 
 
@@ -110,7 +110,7 @@ def _unchanged(value: Any) -> Any:
 def _parameter(name: str, kind: Any, info: ParameterInfo, default: Any) -> inspect.Parameter:
     info = copy.copy(info)
     if default is None or default is inspect.Parameter.empty:
-        info.show_default = False  # typer would show "None", beside a default told in the help
+        info.show_default = False  # typer would show "None", even beside a default in the help
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]
     )

@@ -1,6 +1,6 @@
 """The command `tfcluster`.
 
-What a command does is imported when it runs, so that `--help` is quick.
+The code of a command is imported when it runs, so that `--help` is quick.
 """
 
 from __future__ import annotations

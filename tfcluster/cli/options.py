@@ -95,14 +95,15 @@ class RunOptions:
         """Operations that TensorFlow runs at a time: `threads`, or the cores, at most two."""
         return min(2, count_cores()) if self.threads is None else self.threads
 
-    def numbers_of_clusters(self, y: np.ndarray | None) -> range:
-        """Returns the numbers of clusters asked for, or the number of classes.
+    def parse_n_clusters(self, y: np.ndarray | None) -> range:
+        """Returns the numbers of clusters to find, by default the number of classes.
 
         Args:
           y: `(n_samples,)` classes, or None.
 
         Raises:
-          InputError: If there is neither, or the text is neither a number nor a range.
+          InputError: If `n_clusters` is neither a number nor a range, or there are no classes to
+            count.
         """
         if self.n_clusters is None:
             if y is None:
@@ -150,7 +151,7 @@ class DECOptions(RunOptions):
         typer.Option(metavar="PATH", help="DEC-keras' ae_weights.h5, instead of pretraining."),
     ] = None
 
-    def config(self) -> DECConfig:
+    def build_config(self) -> DECConfig:
         """Returns the preset, in its form for the data set if there is one, with the overrides."""
         config: DECConfig = override(get_dec_config(self.preset, self.dataset), self.overrides)
         return config
@@ -173,7 +174,7 @@ class GANOptions(RunOptions):
         typer.Option(min=1, help="Steps between two validation scores. [default: 50 in all]"),
     ] = None
 
-    def config(self) -> GANConfig:
+    def build_config(self) -> GANConfig:
         """Returns the preset, or the data set's own, with the overrides."""
         config: GANConfig = override(get_gan_config(self.preset, self.dataset), self.overrides)
         return config
@@ -194,7 +195,7 @@ class ExecutionOptions:
     ] = None
     resume: Annotated[bool, typer.Option(help="Resume the run in --out.")] = False
 
-    def folder(self, algorithm: str, options: RunOptions) -> Path:
+    def choose_folder(self, algorithm: str, options: RunOptions) -> Path:
         """Returns the folder for the results.
 
         Args:

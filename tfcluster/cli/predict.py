@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 
 from tfcluster.cli.options import PredictOptions
-from tfcluster.cli.run_folder import RunFolder, label_table
+from tfcluster.cli.run_folder import RunFolder, format_labels
 from tfcluster.clustergan.estimator import ClusterGAN
 from tfcluster.data.loading import load_data
 from tfcluster.dec.estimator import DEC
@@ -62,7 +62,7 @@ def predict_file(run: Path, file: str) -> str:
     # a model that standardizes takes samples as they are in the file
     X = load_data(file, standardize=model.standardizer_ is None).X
     labels, confidence = _label(model, X)
-    return label_table(zip(range(len(X)), labels.tolist(), confidence.tolist(), strict=True))
+    return format_labels(zip(range(len(X)), labels.tolist(), confidence.tolist(), strict=True))
 
 
 def _label(model: DEC | ClusterGAN, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -79,7 +79,7 @@ class RunFolder:
             raise InputError(f"{folder} holds no run: there is no config.json in it.")
         return cls(folder)
 
-    def config(self) -> dict[str, Any]:
+    def read_config(self) -> dict[str, Any]:
         """Returns what `config.json` holds: options, configuration and versions.
 
         Raises:
@@ -94,26 +94,31 @@ class RunFolder:
             raise InputError(f"{path} must hold a JSON object.")
         return config
 
-    def subfolder(self, name: str, **changes: Any) -> RunFolder:
-        """Returns the folder of one fit within that of several; makes it if there is none.
+    def open_subfolder(self, name: str, **changes: Any) -> RunFolder:
+        """Returns a folder for one of several fits, within this one; creates it if necessary.
 
         Args:
           name: Name of the folder.
-          changes: What its `config.json` holds instead.
+          **changes: Options that differ, for its `config.json`.
         """
         if (self.path / name / "config.json").exists():
             return RunFolder.open(self.path / name)
-        return RunFolder.create(self.path / name, {**self.config(), **changes})
+        return RunFolder.create(self.path / name, {**self.read_config(), **changes})
 
-    def question(self) -> dict[str, Any]:
-        """Returns what a result says about how it was obtained."""
-        config = self.config()
+    def describe(self) -> dict[str, Any]:
+        """Returns the options that a result is reported with."""
+        config = self.read_config()
         names = ("algorithm", "dataset", "preset", "seed", "threads", "overrides")
         return {name: config[name] for name in names}
 
     def write_json(self, name: str, value: Any) -> None:
-        """Writes plain values as JSON; NaN becomes null, which JSON has."""
-        self.write_text(name, json.dumps(without_nan(value), indent=2) + "\n")
+        """Writes plain values as JSON, with null for NaN.
+
+        Args:
+          name: Name of the file.
+          value: Numbers, text, mappings and sequences of them.
+        """
+        self.write_text(name, json.dumps(replace_nan(value), indent=2) + "\n")
 
     def write_labels(self, labels: np.ndarray, confidence: np.ndarray) -> Path:
         """Writes `labels.csv`: row of the data, label, and confidence.
@@ -126,12 +131,12 @@ class RunFolder:
           The file.
         """
         rows = zip(range(len(labels)), labels.tolist(), confidence.tolist(), strict=True)
-        return self.write_text("labels.csv", label_table(rows))
+        return self.write_text("labels.csv", format_labels(rows))
 
     def write_history(self, history: Sequence[Record]) -> None:
         """Replaces `metrics.jsonl`, in which an interrupted run may have records twice."""
         self.write_text(
-            "metrics.jsonl", "".join(json.dumps(without_nan(r)) + "\n" for r in history)
+            "metrics.jsonl", "".join(json.dumps(replace_nan(r)) + "\n" for r in history)
         )
 
     def log(self, record: Record, numbers: Record | None = None) -> None:
@@ -146,17 +151,17 @@ class RunFolder:
         """
         try:
             with (self.path / "metrics.jsonl").open("a") as file:
-                file.write(json.dumps(without_nan(record)) + "\n")
+                file.write(json.dumps(replace_nan(record)) + "\n")
         except OSError as error:
             raise InputError(f"Cannot write to {self.path}: {error.strerror}.") from error
         self._log_events(numbers or record)
 
     @contextlib.contextmanager
-    def announced(self, console: Console) -> Iterator[None]:
-        """Prints where the results are, or after an interrupt how to resume.
+    def announce(self, console: Console) -> Iterator[None]:
+        """Prints at the end where the results are, or how to resume after an interrupt.
 
         Args:
-          console: Where to.
+          console: Where to print.
         """
         try:
             yield
@@ -205,7 +210,7 @@ def open_run_folder(
     if not resume:
         return RunFolder.create(out, {**asked, **collect_provenance()})
     run = RunFolder.open(out)
-    before, now = run.config(), json.loads(json.dumps(asked))
+    before, now = run.read_config(), json.loads(json.dumps(asked))
     names = ["algorithm", *(field.name for field in dataclasses.fields(options))]
     differing = [
         f"{name} was {before.get(name)!r}, now {now[name]!r}"
@@ -220,7 +225,7 @@ def open_run_folder(
     return run
 
 
-def with_threads(options: Options, out: Path, resume: bool) -> Options:
+def settle_threads(options: Options, out: Path, resume: bool) -> Options:
     """Returns the options with their number of threads.
 
     Args:
@@ -229,11 +234,13 @@ def with_threads(options: Options, out: Path, resume: bool) -> Options:
       resume: Whether to resume the run in `out`, whose number is taken if none was given.
     """
     if options.threads is None and resume:
-        options = dataclasses.replace(options, threads=RunFolder.open(out).config().get("threads"))
+        options = dataclasses.replace(
+            options, threads=RunFolder.open(out).read_config().get("threads")
+        )
     return dataclasses.replace(options, threads=options.n_threads)
 
 
-def label_table(rows: Any) -> str:
+def format_labels(rows: Any) -> str:
     """Returns CSV text of a table of labels.
 
     Args:
@@ -246,16 +253,16 @@ def label_table(rows: Any) -> str:
     return text.getvalue()
 
 
-def without_nan(value: Any) -> Any:
+def replace_nan(value: Any) -> Any:
     """Returns a value that JSON can hold: NumPy scalars as numbers, NaN and infinities as None.
 
     Args:
       value: Numbers, text, mappings and sequences of them.
     """
     if isinstance(value, Mapping):
-        return {key: without_nan(item) for key, item in value.items()}
+        return {key: replace_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [without_nan(item) for item in value]
+        return [replace_nan(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -21,13 +21,15 @@ _COLUMNS = {
     "ari": ("ARI", ".3f"),
     "purity": ("purity", ".3f"),
     "silhouette": ("silh.", ".3f"),
-    "simplified_silhouette": ("simpl. silh.", ".3f"),
     "calinski_harabasz": ("CH", ".1f"),
     "davies_bouldin": ("DB", ".3f"),
-    "stability": ("stability", ".2f"),
     "seconds": ("sec.", ".0f"),
 }
-
+_N_CLUSTERS_COLUMNS = {
+    **_COLUMNS,
+    "simplified_silhouette": ("simpl. silh.", ".3f"),
+    "stability": ("stability", ".2f"),
+}
 
 _LEGEND = (
     "ACC: best one-to-one match; silh.: silhouette, CH: Calinski-Harabasz (higher is better), "
@@ -54,7 +56,7 @@ def print_scores(
         rows.append((method, values))
         if method in published:
             rows.append(("  published", published[method]))
-    console.print(_table("method", rows))
+    console.print(_make_table("method", rows))
     first = next(iter(scores.values()))
     if "silhouette_samples" in first:
         console.print(
@@ -74,12 +76,13 @@ def print_n_clusters(
       records: Scores of each number, as for `recommend_n_clusters`.
       recommendation: What it returned.
     """
-    console.print(_table("clusters", [(str(record["n_clusters"]), record) for record in records]))
-    is_one = recommendation.n_clusters is not None
-    console.print(("Recommended: " if is_one else "") + recommendation.reason)
+    rows = [(str(record["n_clusters"]), record) for record in records]
+    console.print(_make_table("clusters", rows, _N_CLUSTERS_COLUMNS))
+    has_number = recommendation.n_clusters is not None
+    console.print(("Recommended: " if has_number else "") + recommendation.reason)
 
 
-def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
+def compute_mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
     """Returns mean and standard deviation of a score over trials; NaN if one is NaN.
 
     Args:
@@ -108,10 +111,10 @@ def print_trials(console: Console, records: Sequence[Mapping[str, Any]], criteri
       criterion: Name of `selection`.
     """
     rows = [(str(record["seed"]), record) for record in records]
-    both = {key: mean_and_sd([record[key] for record in records]) for key in records[0]}
+    both = {key: compute_mean_and_sd([record[key] for record in records]) for key in records[0]}
     for i, title in enumerate(("mean", "sd")):
         rows.append((title, {key: values[i] for key, values in both.items()}))
-    console.print(_table("seed", rows))
+    console.print(_make_table("seed", rows))
     best = max(records, key=rank_trial)
     console.print(
         f"Seed {best['seed']} is kept: the best of {len(records)} by {criterion} "
@@ -119,13 +122,17 @@ def print_trials(console: Console, records: Sequence[Mapping[str, Any]], criteri
     )
 
 
-def _table(first: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
+def _make_table(
+    first: str,
+    rows: Sequence[tuple[str, Mapping[str, Any]]],
+    columns: Mapping[str, tuple[str, str]] = _COLUMNS,
+) -> Table:
     """Returns a table of the columns that have values; titles wrap in a narrow terminal."""
     table = Table(Column(first, overflow="fold"), **_CLOSE)
-    columns = [name for name in _COLUMNS if any(name in values for _, values in rows)]
-    for name in columns:
-        table.add_column(_COLUMNS[name][0], justify="right", no_wrap=True)
+    shown = [name for name in columns if any(v.get(name) is not None for _, v in rows)]
+    for name in shown:
+        table.add_column(columns[name][0], justify="right", no_wrap=True)
     for title, values in rows:
-        cells = [format(values[key], _COLUMNS[key][1]) if key in values else "" for key in columns]
+        cells = ("" if values.get(n) is None else format(values[n], columns[n][1]) for n in shown)
         table.add_row(title, *cells)
     return table

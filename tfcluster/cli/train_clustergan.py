@@ -17,10 +17,10 @@ from tfcluster import metrics, plots
 from tfcluster.cli import published
 from tfcluster.cli.cluster_tables import print_clusters, print_profile
 from tfcluster.cli.options import GANExecution, GANOptions
-from tfcluster.cli.run_folder import RunFolder, open_run_folder, with_threads
+from tfcluster.cli.run_folder import RunFolder, open_run_folder, settle_threads
 from tfcluster.cli.score_tables import (
     MethodScores,
-    mean_and_sd,
+    compute_mean_and_sd,
     print_scores,
     print_trials,
     rank_trial,
@@ -73,11 +73,11 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
       TrainingError: If a loss stops being finite.
     """
     _check_seeds(options)
-    out = execution.folder("clustergan", options)
-    options = with_threads(options, out, execution.resume)
-    config = options.config()
+    out = execution.choose_folder("clustergan", options)
+    options = settle_threads(options, out, execution.resume)
+    config = options.build_config()
     splits = load_splits(options.dataset)
-    numbers = options.numbers_of_clusters(splits.fit.y)
+    numbers = options.parse_n_clusters(splits.fit.y)
     if len(numbers) > 1:
         raise InputError(
             "ClusterGAN takes a single number of clusters, no range. Received: --n-clusters "
@@ -88,7 +88,7 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
     run = open_run_folder("clustergan", options, config, out, execution.resume)
     set_threads(options.n_threads, per_operation=config.has_large_products)
     task = _Task(options, config, splits, numbers[0], execution.checkpoint_seconds, console)
-    with run.announced(console):
+    with run.announce(console):
         _train(task, run)
 
 
@@ -108,7 +108,7 @@ def load_splits(dataset: str) -> Splits:
       dataset: What `load_data` takes.
 
     Raises:
-      InputError: If the data cannot be had, read or used.
+      InputError: If the data cannot be downloaded, read or used.
     """
     info = DATASETS.get(dataset)
     if info is None or "fit" not in info.splits:
@@ -134,38 +134,44 @@ def _train(task: _Task, run: RunFolder) -> None:
     trials = [_train_trial(task, run, seed, is_only=len(seeds) == 1) for seed in seeds]
     best = max(trials, key=lambda trial: rank_trial(trial.record))
     data, labels = task.splits.fit, best.gan.labels_
-    confidence = _z_c(best.gan, data.X).max(axis=1)
+    confidence = _encode_clusters(best.gan, data.X).max(axis=1)
     print_clusters(task.console, labels, confidence, task.n_clusters, data.y)
-    print_profile(task.console, _profile(best.gan, data))
-    print_scores(task.console, {**best.scores, **_published(task)}, {})
-    task.console.print(
-        "ClusterGAN: k-means fitted on the codes of the samples that are scored, as in the "
-        "original. k-means of fit: the labels of `predict`. Back-propagation: on the first "
-        f"{_N_RECOVERED[task.config.networks]:,} samples. Validation rows: ClusterGAN on the "
-        "samples its authors validate on."
-    )
+    print_profile(task.console, _make_profile(best.gan, data))
+    print_scores(task.console, {**best.scores, **_find_published(task)}, {})
+    task.console.print(_explain_methods(task))
     if len(trials) > 1:
         _write_trials(task, run, trials, best)
+
+
+def _explain_methods(task: _Task) -> str:
+    text = (
+        "ClusterGAN: k-means fitted on the codes of the samples that are scored, as in the "
+        "original. k-means of fit: the labels of `predict`. Back-propagation: on the first "
+        f"{_N_RECOVERED[task.config.networks]:,} samples."
+    )
+    if task.splits.validation is task.splits.test:
+        return text
+    return f"{text} Validation rows: ClusterGAN on the samples its authors validate on."
 
 
 def _write_trials(task: _Task, run: RunFolder, trials: Sequence[_Trial], best: _Trial) -> None:
     """Writes and prints the comparison of trials, and keeps the best model."""
     records = [trial.record for trial in trials]
-    result = {**_result(task, run, best), "trials": records, "summary": _summarize(records)}
+    result = {**_make_result(task, run, best), "trials": records, "summary": _summarize(records)}
     best.gan.save(run.path / "model.npz")
     if math.isfinite(best.record["selection"]):
         plots.draw_trials(run.path / "trials.png", records)
     run.write_json("result.json", {**result, **collect_provenance()})
-    print_trials(task.console, records, _selection_criterion(task))
+    print_trials(task.console, records, _name_criterion(task))
 
 
-def _profile(gan: ClusterGAN, data: Dataset) -> ClusterProfile:
+def _make_profile(gan: ClusterGAN, data: Dataset) -> ClusterProfile:
     return ClusterProfile.from_samples(
         data.X, gan.labels_, len(gan.cluster_centers_), data.feature_names, units=data.units
     )
 
 
-def _published(task: _Task) -> Mapping[str, Mapping[str, float]]:
+def _find_published(task: _Task) -> Mapping[str, Mapping[str, float]]:
     """Returns the published scores if this run has their protocol."""
     options = task.options
     is_same = options.preset in ("auto", options.dataset) and not options.overrides
@@ -182,7 +188,7 @@ def _train_trial(task: _Task, run: RunFolder, seed: int, is_only: bool) -> _Tria
     """Trains one model, scores it and writes its folder."""
     if not is_only:
         task.console.print(f"Seed {seed}")
-        run = run.subfolder(f"seed_{seed}", seed=seed, trials=1)
+        run = run.open_subfolder(f"seed_{seed}", seed=seed, trials=1)
     gan = ClusterGAN(task.n_clusters, preset=task.config, random_state=seed)
     with TrainingProgress(task.console) as progress:
         gan.fit(
@@ -197,7 +203,7 @@ def _train_trial(task: _Task, run: RunFolder, seed: int, is_only: bool) -> _Tria
     scores = _compare_methods(gan, task)
     names = ("purity", "accuracy", "nmi", "ari", "silhouette")
     own = {name: value for name, value in scores["ClusterGAN"].items() if name in names}
-    trial = _Trial(gan, scores, {"seed": seed, "selection": _selection(gan, task), **own})
+    trial = _Trial(gan, scores, {"seed": seed, "selection": _compute_selection(gan, task), **own})
     _write_results(trial, task, run)
     return trial
 
@@ -212,7 +218,7 @@ def _make_evaluation(
         if y is None:
             return {}
         codes = encode(X)
-        labels = _refit(task, codes, y)
+        labels = _refit_labels(task, codes, y)
         z_c = codes[:, task.config.n_noise :].argmax(axis=1)
         return {
             "purity": metrics.purity(y, labels),
@@ -224,22 +230,22 @@ def _make_evaluation(
     return evaluate
 
 
-def _refit(task: _Task, codes: np.ndarray, y: np.ndarray | None) -> np.ndarray:
+def _refit_labels(task: _Task, codes: np.ndarray, y: np.ndarray | None) -> np.ndarray:
     """Returns the labels the original scores: k-means fitted on the codes that are scored."""
     k = task.n_clusters if y is None else max(task.n_clusters, len(np.unique(y)))
     labels: np.ndarray = cluster_codes(codes, k, task.config).labels_
     return labels
 
 
-def _selection(gan: ClusterGAN, task: _Task) -> float:
+def _compute_selection(gan: ClusterGAN, task: _Task) -> float:
     """Returns what the best trial has most of: validation purity, or silhouette without labels."""
     X, y, *_ = task.splits.validation
     if y is None:
         return metrics.silhouette(X, gan.predict(X))
-    return metrics.purity(y, _refit(task, gan.transform(X), y))
+    return metrics.purity(y, _refit_labels(task, gan.transform(X), y))
 
 
-def _selection_criterion(task: _Task) -> str:
+def _name_criterion(task: _Task) -> str:
     if task.splits.validation.y is None:
         return "silhouette in the input space, higher is better: there are no labels"
     return "purity of the validation samples"
@@ -253,7 +259,7 @@ def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
     seconds = {"k-means": time.perf_counter() - start, "ClusterGAN": gan.history_[-1]["seconds"]}
     labels = {
         "k-means": kmeans,
-        "ClusterGAN": _refit(task, gan.transform(X), y),
+        "ClusterGAN": _refit_labels(task, gan.transform(X), y),
         "k-means of fit": gan.predict(X),
         "argmax of z_c": gan.predict(X, "argmax"),
     }
@@ -262,8 +268,8 @@ def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
     recovered = gan.predict(X[first], "backpropagation")
     scores["back-propagation"] = metrics.score(X[first], recovered, None if y is None else y[first])
     X, y, *_ = task.splits.validation
-    if X is not task.splits.test.X:
-        scores["validation rows"] = metrics.score(X, _refit(task, gan.transform(X), y), y)
+    if task.splits.validation is not task.splits.test:
+        scores["validation rows"] = metrics.score(X, _refit_labels(task, gan.transform(X), y), y)
     for method, value in seconds.items():
         scores[method]["seconds"] = round(value, 1)
     return scores
@@ -274,19 +280,19 @@ def _write_results(trial: _Trial, task: _Task, run: RunFolder) -> None:
     gan.save(run.path / "model.npz")
     for network in gan.networks_:
         network.save(run.path / f"{network.name}.keras")
-    z_c = _z_c(gan, task.splits.fit.X)
+    z_c = _encode_clusters(gan, task.splits.fit.X)
     run.write_labels(gan.labels_, z_c.max(axis=1))
     run.write_history(gan.history_)
-    profile = _profile(gan, task.splits.fit)
+    profile = _make_profile(gan, task.splits.fit)
     run.write_text("profile.csv", profile.to_csv())
     plots.draw_profile(run.path / "profile.png", profile, task.splits.fit.picture)
     _draw(gan, task, run.path)
-    run.write_json("result.json", {**_result(task, run, trial), **collect_provenance()})
+    run.write_json("result.json", {**_make_result(task, run, trial), **collect_provenance()})
 
 
-def _result(task: _Task, run: RunFolder, trial: _Trial) -> dict[str, Any]:
+def _make_result(task: _Task, run: RunFolder, trial: _Trial) -> dict[str, Any]:
     return {
-        **run.question(),
+        **run.describe(),
         "n_clusters": task.n_clusters,
         "n_samples": {name: len(part.X) for name, part in task.splits._asdict().items()},
         "steps": trial.gan.n_iter_,
@@ -295,14 +301,14 @@ def _result(task: _Task, run: RunFolder, trial: _Trial) -> dict[str, Any]:
     }
 
 
-def _z_c(gan: ClusterGAN, X: np.ndarray) -> np.ndarray:
+def _encode_clusters(gan: ClusterGAN, X: np.ndarray) -> np.ndarray:
     return gan.transform(X)[:, gan.config_.n_noise :]
 
 
 def _summarize(records: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
     """Returns mean and standard deviation over trials, by score."""
     return {
-        name: list(mean_and_sd([record[name] for record in records]))
+        name: list(compute_mean_and_sd([record[name] for record in records]))
         for name in records[0]
         if name != "seed"
     }

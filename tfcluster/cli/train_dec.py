@@ -14,7 +14,7 @@ from tfcluster import metrics, plots
 from tfcluster.cli import published
 from tfcluster.cli.cluster_tables import print_clusters, print_profile
 from tfcluster.cli.options import DECExecution, DECOptions
-from tfcluster.cli.run_folder import RunFolder, open_run_folder, with_threads
+from tfcluster.cli.run_folder import RunFolder, open_run_folder, settle_threads
 from tfcluster.cli.score_tables import (
     MethodScores,
     print_n_clusters,
@@ -46,11 +46,11 @@ def train_dec(options: DECOptions, execution: DECExecution, *, console: Console)
       InputError: If an option, the data or the folder does not fit.
       TrainingError: If the loss stops being finite.
     """
-    out = execution.folder("dec", options)
-    options = with_threads(options, out, execution.resume)
-    config = options.config()
+    out = execution.choose_folder("dec", options)
+    options = settle_threads(options, out, execution.resume)
+    config = options.build_config()
     data = load_data(options.dataset)
-    numbers = options.numbers_of_clusters(data.y)
+    numbers = options.parse_n_clusters(data.y)
     check_n_clusters(numbers[0])
     check_matrix(DEC(), data.X, min_samples=numbers[-1], reset=True)
     if options.pretrained is not None:
@@ -58,7 +58,7 @@ def train_dec(options: DECOptions, execution: DECExecution, *, console: Console)
     run = open_run_folder("dec", options, config, out, execution.resume)
     set_threads(options.n_threads)
     task = _Task(options, config, data, execution.checkpoint_seconds, console)
-    with run.announced(console):
+    with run.announce(console):
         if len(numbers) == 1:
             _train_one(task, numbers[0], run)
         else:
@@ -83,17 +83,17 @@ def _train_one(task: _Task, n_clusters: int, run: RunFolder) -> None:
     dec, scores = _fit(task, n_clusters, run, task.options.pretrained)
     confidence = dec.soft_assign(task.data.X).max(axis=1)
     print_clusters(task.console, dec.labels_, confidence, n_clusters, task.data.y)
-    print_profile(task.console, _profile(dec, task.data))
-    print_scores(task.console, scores, _published(task, n_clusters))
+    print_profile(task.console, _make_profile(dec, task.data))
+    print_scores(task.console, scores, _find_published(task, n_clusters))
 
 
-def _profile(dec: DEC, data: Dataset) -> ClusterProfile:
+def _make_profile(dec: DEC, data: Dataset) -> ClusterProfile:
     return ClusterProfile.from_samples(
         data.X, dec.labels_, len(dec.cluster_centers_), data.feature_names, units=data.units
     )
 
 
-def _published(task: _Task, n_clusters: int) -> Mapping[str, Mapping[str, float]]:
+def _find_published(task: _Task, n_clusters: int) -> Mapping[str, Mapping[str, float]]:
     """Returns the published scores if this run has their protocol."""
     data, options = task.data, task.options
     is_same = not options.overrides and data.y is not None and n_clusters == len(np.unique(data.y))
@@ -106,14 +106,16 @@ def _train_range(task: _Task, numbers: range, run: RunFolder) -> None:
     records = []
     for n_clusters in numbers:
         task.console.print(f"{n_clusters} clusters")
-        folder = run.subfolder(f"{n_clusters}_clusters", n_clusters=str(n_clusters))
+        folder = run.open_subfolder(f"{n_clusters}_clusters", n_clusters=str(n_clusters))
         _, scores = _fit(task, n_clusters, folder, pretrained)
         records.append({"n_clusters": n_clusters, **scores["DEC"]})
     recommendation = recommend_n_clusters(records)
     result = {"table": records, "recommendation": recommendation._asdict()}
-    run.write_json("result.json", {**run.question(), **result, **collect_provenance()})
+    run.write_json("result.json", {**run.describe(), **result, **collect_provenance()})
     plots.draw_n_clusters(run.path / "n_clusters.png", records, recommendation.n_clusters)
     print_n_clusters(task.console, records, recommendation)
+    best = recommendation.n_clusters or numbers[0]
+    task.console.print(f"Each number has its own folder, e.g. {best}_clusters.")
 
 
 def _pretrain(task: _Task, n_clusters: int, run: RunFolder) -> list[np.ndarray]:
@@ -175,12 +177,12 @@ def _write_results(dec: DEC, task: _Task, run: RunFolder, scores: MethodScores) 
     dec.save(run.path / "model.npz")
     run.write_labels(dec.labels_, q.max(axis=1))
     run.write_history(dec.history_)
-    profile = _profile(dec, task.data)
+    profile = _make_profile(dec, task.data)
     run.write_text("profile.csv", profile.to_csv())
     plots.draw_profile(run.path / "profile.png", profile, task.data.picture)
     _draw(dec, task, run.path, q)
     result = {
-        **run.question(),
+        **run.describe(),
         "n_clusters": len(dec.cluster_centers_),
         "n_samples": len(q),
         "steps": dec.n_iter_,

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from tfcluster.plots.figure import PALETTE, PathLike, colorbar, new_figure, note, save, titled
+from tfcluster.plots.figure import (
+    PALETTE,
+    PathLike,
+    add_colorbar,
+    make_figure,
+    save,
+    set_title,
+    write_note,
+)
 
 MAX_COLUMNS = 400  # records drawn
 MAX_MARKS = 60  # of a longer line the points are not marked
@@ -34,9 +42,9 @@ def draw_cluster_sizes(
     """
     records = [record for record in history if record.get("cluster_sizes")]
     records = records[:: -(-len(records) // MAX_COLUMNS) or 1]
-    figure = new_figure(9, 5.2)
+    figure = make_figure(9, 5.2)
     if not records:
-        note(figure.subplots(), "cluster sizes were not recorded")
+        write_note(figure.subplots(), "cluster sizes were not recorded")
         return save(figure, path)
     steps = np.array([record["step"] for record in records], dtype=np.float64)
     sizes = np.array([record["cluster_sizes"] for record in records], dtype=np.float64).T
@@ -48,16 +56,16 @@ def draw_cluster_sizes(
     )  # a record stands for the steps before it
     lines = np.arange(len(sizes) + 1) - 0.5
     image = top.pcolormesh(edges, lines, shown, cmap="viridis_r", vmin=0)
-    colorbar(figure, image, top, "share of the samples", "{x:.0%}")
+    add_colorbar(figure, image, top, "share of the samples", "{x:.0%}")
     top.yaxis.set_major_locator(MaxNLocator(integer=True))
     top.set_ylabel("cluster")
     used = int((sizes[:, -1] > 0).sum())
-    titled(top, f"Samples of each cluster; {used} of {len(sizes)} in use at the end")
+    set_title(top, f"Samples of each cluster; {used} of {len(sizes)} in use at the end")
     logs = np.log(shares, where=shares > 0, out=np.zeros_like(shares))
     evenness = -(shares * logs).sum(axis=0) / np.log(max(len(sizes), 2))
     marker = "." if len(steps) <= MAX_MARKS else ""
     bottom.plot(steps, evenness, color=PALETTE[0], linewidth=1.4, marker=marker)
     bottom.set(ylim=(-0.02, 1.02), xlabel=unit, ylabel="evenness")
     bottom.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-    titled(bottom, "Evenness: entropy of the shares, relative to equal shares")
+    set_title(bottom, "Evenness: entropy of the shares, relative to equal shares")
     return save(figure, path)

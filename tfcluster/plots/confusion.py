@@ -11,7 +11,15 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from tfcluster.metrics import accuracy, best_map, contingency
-from tfcluster.plots.figure import INK, PALETTE, PathLike, colorbar, new_figure, save, titled
+from tfcluster.plots.figure import (
+    INK,
+    PALETTE,
+    PathLike,
+    add_colorbar,
+    make_figure,
+    save,
+    set_title,
+)
 
 
 def draw_confusion(path: PathLike, y_true: ArrayLike, y_pred: ArrayLike) -> Path:
@@ -34,10 +42,10 @@ def draw_confusion(path: PathLike, y_true: ArrayLike, y_pred: ArrayLike) -> Path
     order = [*matched, *(c for c in clusters if c not in matched)]
     counts = counts[:, [clusters.index(c) for c in order]]
     shares = counts / counts.sum(axis=1, keepdims=True)
-    figure = new_figure(2.6 + 0.5 * len(order), 1.8 + 0.42 * len(classes), least=(5.5, 4.2))
+    figure = make_figure(2.6 + 0.5 * len(order), 1.8 + 0.42 * len(classes), least=(5.5, 4.2))
     ax = figure.subplots()
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    colorbar(figure, image, ax, "share of the class", "{x:.0%}")
+    add_colorbar(figure, image, ax, "share of the class", "{x:.0%}")
     _annotate(ax, counts, shares)
     for column, cluster in enumerate(matched):
         corner = column - 0.5, classes.index(matched[cluster]) - 0.5
@@ -45,7 +53,7 @@ def draw_confusion(path: PathLike, y_true: ArrayLike, y_pred: ArrayLike) -> Path
     ax.set_xticks(range(len(order)), order, rotation=90 if _long(order) else 0)
     ax.set_yticks(range(len(classes)), classes)
     ax.set(xlabel="cluster (outlined: matched to the class)", ylabel="class")
-    titled(ax, f"Accuracy {accuracy(y_true, y_pred):.3f} on {counts.sum():,} samples")
+    set_title(ax, f"Accuracy {accuracy(y_true, y_pred):.3f} on {counts.sum():,} samples")
     return save(figure, path)
 
 

@@ -10,7 +10,15 @@ from numpy.typing import ArrayLike
 
 from tfcluster.errors import InputError
 from tfcluster.metrics import best_map, encode_labels
-from tfcluster.plots.figure import INK, PALETTE, PathLike, finite_matrix, new_figure, save, titled
+from tfcluster.plots.figure import (
+    INK,
+    PALETTE,
+    PathLike,
+    check_finite_matrix,
+    make_figure,
+    save,
+    set_title,
+)
 from tfcluster.runtime import single_threaded
 
 MARKERS = "o^sDvP*X<>"  # the eleventh cluster has the color of the first and another marker
@@ -46,28 +54,32 @@ def draw_embedding(
     Raises:
       InputError: If `Z` is not a finite matrix, or labels or classes do not fit it.
     """
-    points = finite_matrix(Z, "Z")
+    points = check_finite_matrix(Z, "Z")
     colorings = {"cluster": _encode(points, labels, "labels")}
     if y is not None:
         colorings["class"] = _match_colors(_encode(points, y, "y"), y, labels)
     rng = np.random.default_rng(seed)
     some = rng.permutation(len(points))[:max_samples]
     few = some[:MAX_TSNE_SAMPLES]
-    flat, mean, axes = _principal_plane(points[some])
+    flat, mean, axes = _find_principal_plane(points[some])
     panels = [
-        (some, flat, f"Principal components, {_share(len(some), len(points))}"),
-        (few, _tsne(points[few], seed), f"t-SNE, {_share(len(few), len(points))}, seed {seed}"),
+        (some, flat, f"Principal components, {_describe_share(len(some), len(points))}"),
+        (
+            few,
+            _compute_tsne(points[few], seed),
+            f"t-SNE, {_describe_share(len(few), len(points))}, seed {seed}",
+        ),
     ]
-    figure = new_figure(11, 4.6 * len(colorings))
+    figure = make_figure(11, 4.6 * len(colorings))
     grid = figure.subplots(len(colorings), 2, squeeze=False)
     for line, (kind, (names, codes)) in zip(grid, colorings.items(), strict=True):
         for ax, (drawn, xy, title) in zip(line, panels, strict=True):
             _scatter(ax, xy, codes[drawn], len(names))
-            titled(ax, f"{title}, by {kind}")
+            set_title(ax, f"{title}, by {kind}")
         _name_axes(line[0], line[1], flat.shape[1])
         _add_legend(line[1], names, LEGENDS[kind])
     if centroids is not None:
-        _draw_centroids(grid[0, 0], (finite_matrix(centroids, "centroids") - mean) @ axes.T)
+        _draw_centroids(grid[0, 0], (check_finite_matrix(centroids, "centroids") - mean) @ axes.T)
     return save(figure, path)
 
 
@@ -81,18 +93,18 @@ def _encode(points: np.ndarray, labels: ArrayLike, name: str) -> tuple[np.ndarra
     return names, codes
 
 
-def _share(n_drawn: int, n: int) -> str:
+def _describe_share(n_drawn: int, n: int) -> str:
     return f"all {n:,} samples" if n_drawn == n else f"{n_drawn:,} of {n:,} samples"
 
 
-def _principal_plane(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _find_principal_plane(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns coordinates in the first two principal axes (or the only one), mean, and axes."""
     mean = points.mean(axis=0)
     axes = np.linalg.svd(points - mean, full_matrices=False)[2][:2]
     return (points - mean) @ axes.T, mean, axes
 
 
-def _tsne(points: np.ndarray, seed: int) -> np.ndarray:
+def _compute_tsne(points: np.ndarray, seed: int) -> np.ndarray:
     from sklearn.manifold import TSNE
 
     n, spread = len(points), points.std(axis=0).max()
@@ -128,11 +140,11 @@ def _scatter(ax: Axes, xy: np.ndarray, codes: np.ndarray, n_labels: int) -> None
     size = float(np.clip(9_000 / len(xy), 4, 40))
     for code in range(n_labels):
         x, y = xy[codes == code].T
-        color, marker = _style(code)
+        color, marker = _choose_style(code)
         ax.scatter(x, y, s=size, linewidths=0, alpha=0.75, color=color, marker=marker)
 
 
-def _style(code: int) -> tuple[str, str]:
+def _choose_style(code: int) -> tuple[str, str]:
     """Returns color and marker of a label."""
     return PALETTE[code % len(PALETTE)], MARKERS[code // len(PALETTE) % len(MARKERS)]
 
@@ -151,7 +163,7 @@ def _add_legend(ax: Axes, names: np.ndarray, title: str) -> None:
     if len(named) > 45:
         return
     for name, code in named:
-        color, marker = _style(code)
+        color, marker = _choose_style(code)
         ax.plot([], [], marker, color=color, markersize=6, label=str(name))
     columns = -(-len(named) // 15)
     ax.legend(

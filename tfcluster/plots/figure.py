@@ -33,7 +33,7 @@ INK, FAINT = "#333333", "#dddddd"
 MAX_BYTES = 300_000
 
 
-def new_figure(width: float, height: float, least: tuple[float, float] = (0, 0)) -> Figure:
+def make_figure(width: float, height: float, least: tuple[float, float] = (0, 0)) -> Figure:
     """Returns a figure of at most 14 x 20 inches, which still makes a readable file.
 
     Args:
@@ -56,7 +56,7 @@ def save(figure: Figure, path: PathLike) -> Path:
       `path`.
     """
     for dpi in (130, 100, 75, 50):
-        png = _png(figure, dpi)
+        png = _make_png(figure, dpi)
         if len(png) <= MAX_BYTES:
             break
     with atomic_write(path) as file:
@@ -64,7 +64,7 @@ def save(figure: Figure, path: PathLike) -> Path:
     return Path(path)
 
 
-def _png(figure: Figure, dpi: int) -> bytes:
+def _make_png(figure: Figure, dpi: int) -> bytes:
     """Returns the figure as a PNG, in 256 colors if it is too large with all of them."""
     full, small = io.BytesIO(), io.BytesIO()
     figure.savefig(full, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.1)
@@ -74,7 +74,9 @@ def _png(figure: Figure, dpi: int) -> bytes:
     return small.getvalue()
 
 
-def colorbar(figure: Figure, image: AxesImage, ax: Axes, label: str, form: str = "{x:g}") -> None:
+def add_colorbar(
+    figure: Figure, image: AxesImage, ax: Axes, label: str, form: str = "{x:g}"
+) -> None:
     """Adds a color bar without a frame beside the axes.
 
     Args:
@@ -90,7 +92,7 @@ def colorbar(figure: Figure, image: AxesImage, ax: Axes, label: str, form: str =
     bar.ax.spines[:].set_visible(False)
 
 
-def titled(ax: Axes, title: str) -> None:
+def set_title(ax: Axes, title: str) -> None:
     """Sets the title, and the colors and sizes of the axes' text.
 
     Args:
@@ -104,7 +106,7 @@ def titled(ax: Axes, title: str) -> None:
         axis.label.set(size=9, color=INK)
 
 
-def note(ax: Axes, text: str) -> None:
+def write_note(ax: Axes, text: str) -> None:
     """Writes a text in axes that stay empty.
 
     Args:
@@ -115,7 +117,7 @@ def note(ax: Axes, text: str) -> None:
     ax.set_axis_off()
 
 
-def finite_matrix(values: ArrayLike, name: str) -> np.ndarray:
+def check_finite_matrix(values: ArrayLike, name: str) -> np.ndarray:
     """Returns a float64 matrix.
 
     Args:
@@ -125,10 +127,10 @@ def finite_matrix(values: ArrayLike, name: str) -> np.ndarray:
     Raises:
       InputError: If the values are not a finite matrix.
     """
-    return finite_array(values, name, 2, "matrix with a line for each sample")
+    return check_finite_array(values, name, 2, "matrix with a line for each sample")
 
 
-def finite_array(values: ArrayLike, name: str, n_axes: int, layout: str) -> np.ndarray:
+def check_finite_array(values: ArrayLike, name: str, n_axes: int, layout: str) -> np.ndarray:
     """Returns a float64 array.
 
     Args:

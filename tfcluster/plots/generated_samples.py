@@ -9,13 +9,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tfcluster.errors import InputError
-from tfcluster.plots.figure import PathLike, finite_array, finite_matrix, save, titled
+from tfcluster.plots.figure import (
+    PathLike,
+    check_finite_array,
+    check_finite_matrix,
+    save,
+    set_title,
+)
 from tfcluster.plots.sample_grids import (
     Picture,
-    most_different,
+    draw_picture_grid,
+    draw_profile_grid,
+    find_most_different,
     name_selection,
-    picture_grid,
-    profile_grid,
     standardize,
 )
 
@@ -42,10 +48,12 @@ def draw_generated_samples(
     Raises:
       InputError: If `samples` is not a finite array of this shape, or `picture` does not fit.
     """
-    stack = finite_array(samples, "samples", 3, "array (clusters, samples of each, features)")
+    stack = check_finite_array(samples, "samples", 3, "array (clusters, samples of each, features)")
     names = [str(k) for k in range(len(stack))]
     title = f"Generated samples, {stack.shape[1]} of each cluster"
-    return _stack(path, stack, names, picture, title, stack.mean(axis=1), "cluster", feature_names)
+    return _draw_stack(
+        path, stack, names, picture, title, stack.mean(axis=1), "cluster", feature_names
+    )
 
 
 def draw_interpolation(
@@ -72,7 +80,7 @@ def draw_interpolation(
       InputError: If `steps` is not a finite array of this shape, there is another number of
         `clusters`, or `picture` does not fit.
     """
-    stack = finite_array(steps, "steps", 3, "array (pairs, steps, features)")
+    stack = check_finite_array(steps, "steps", 3, "array (pairs, steps, features)")
     if len(clusters) != len(stack):
         raise InputError(
             f"`clusters` needs a pair for each interpolation in `steps`. Received {len(clusters)} "
@@ -82,7 +90,7 @@ def draw_interpolation(
     title = "Interpolations between clusters"
     title += ", first at the top" if picture is None else ""
     ends = stack[:, [0, -1]].reshape(-1, stack.shape[2])
-    return _stack(path, stack, names, picture, title, ends, "clusters", feature_names)
+    return _draw_stack(path, stack, names, picture, title, ends, "clusters", feature_names)
 
 
 def draw_reconstructions(
@@ -107,7 +115,7 @@ def draw_reconstructions(
     Raises:
       InputError: If the shapes differ, values are not finite, or `picture` does not fit.
     """
-    real, made = finite_matrix(X, "X"), finite_matrix(reconstructed, "reconstructed")
+    real, made = check_finite_matrix(X, "X"), check_finite_matrix(reconstructed, "reconstructed")
     if real.shape != made.shape:
         raise InputError(
             "`X` and `reconstructed` need the same shape. "
@@ -116,8 +124,8 @@ def draw_reconstructions(
     title = "Samples above their reconstructions"
     if picture is None:
         pairs = standardize(np.stack([real, made], axis=1), real)
-        names, features = [str(i) for i in range(len(real))], most_different(pairs[:, 0])
-        figure, ax = profile_grid(pairs, names, features, feature_names)
+        names, features = [str(i) for i in range(len(real))], find_most_different(pairs[:, 0])
+        figure, ax = draw_profile_grid(pairs, names, features, feature_names)
         ax.set_ylabel("sample (above) and reconstruction (below)")
         title += name_selection(features, real.shape[1])
     else:
@@ -128,12 +136,12 @@ def draw_reconstructions(
         # a sample and its reconstruction touch; between pairs there is a third of a cell
         tops = [2.33 * i + j for i in range(parts) for j in (0, 1)]
         lines = [line for band in bands for line in band]
-        figure, ax = picture_grid(lines, ["x", "G(E(x))"] * parts, picture, tops=tops)
-    titled(ax, title)
+        figure, ax = draw_picture_grid(lines, ["x", "G(E(x))"] * parts, picture, tops=tops)
+    set_title(ax, title)
     return save(figure, path)
 
 
-def _stack(
+def _draw_stack(
     path: PathLike,
     stack: np.ndarray,
     names: Sequence[str],
@@ -146,11 +154,13 @@ def _stack(
     """Draws a line or band for each entry; of a table the features in which `apart` differ most."""
     if picture is None:
         everything = stack.reshape(-1, stack.shape[2])
-        features = most_different(standardize(apart, everything))
-        figure, ax = profile_grid(standardize(stack, everything), names, features, feature_names)
+        features = find_most_different(standardize(apart, everything))
+        figure, ax = draw_profile_grid(
+            standardize(stack, everything), names, features, feature_names
+        )
         title += name_selection(features, stack.shape[2])
     else:
-        figure, ax = picture_grid(list(stack), names, picture)
+        figure, ax = draw_picture_grid(list(stack), names, picture)
     ax.set_ylabel(ylabel)
-    titled(ax, title)
+    set_title(ax, title)
     return save(figure, path)

@@ -16,10 +16,10 @@ from tfcluster.plots.figure import (
     INK,
     PALETTE,
     PathLike,
-    new_figure,
-    note,
+    make_figure,
     save,
-    titled,
+    set_title,
+    write_note,
 )
 
 SCORES: Mapping[str, tuple[str, str, Callable[[np.ndarray], np.intp]]] = {
@@ -50,12 +50,12 @@ def draw_n_clusters(
     """
     if not records:
         raise InputError("`records` needs one record for each number of clusters. Received none.")
-    series = {name: _series(records, name) for name in SCORES}
+    series = {name: _collect_series(records, name) for name in SCORES}
     series = {name: found for name, found in series.items() if len(found[0])}
-    figure = new_figure(3.7 * max(len(series), 1), 3.4, least=(5, 3.4))
+    figure = make_figure(3.7 * max(len(series), 1), 3.4, least=(5, 3.4))
     panels = figure.subplots(1, max(len(series), 1), squeeze=False)[0]
     if not series:
-        note(panels[0], "no score could be computed")
+        write_note(panels[0], "no score could be computed")
     for ax, (name, (numbers, values)) in zip(panels, series.items(), strict=False):
         if recommended is not None:
             ax.axvline(recommended, color=INK, linestyle="--", linewidth=1, zorder=0)
@@ -73,10 +73,12 @@ def _draw_score(ax: Axes, name: str, numbers: np.ndarray, values: np.ndarray) ->
     ax.set(xlabel="number of clusters", ylabel=title)
     ax.grid(axis="y", color=FAINT, linewidth=0.8)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-    titled(ax, f"Best at {numbers[best]:.0f} ({better} is better)")
+    set_title(ax, f"Best at {numbers[best]:.0f} ({better} is better)")
 
 
-def _series(records: Sequence[Mapping[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
+def _collect_series(
+    records: Sequence[Mapping[str, Any]], name: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns sorted numbers of clusters and the finite values of a score at them."""
     pairs = [(r["n_clusters"], r[name]) for r in records if r.get(name) is not None]
     table = np.array(sorted(pairs), dtype=np.float64).reshape(-1, 2)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tfcluster.errors import InputError
-from tfcluster.plots.figure import INK, PALETTE, colorbar, new_figure
+from tfcluster.plots.figure import INK, PALETTE, add_colorbar, make_figure
 
 MAX_PROFILE_FEATURES = 64
 MAX_NAME = 24  # characters of a feature's name
@@ -29,7 +29,7 @@ class Picture(Protocol):
         """Shape of a sample: (height, width[, channels]) or (points, 2)."""
 
 
-def picture_grid(
+def draw_picture_grid(
     lines: Sequence[np.ndarray],
     names: Sequence[str],
     picture: Picture,
@@ -63,7 +63,7 @@ def picture_grid(
     columns = max(columns, *map(len, lines), 1)
     starts = np.arange(len(lines)) if tops is None else np.asarray(tops)
     height = starts[-1] + 1
-    figure = new_figure(2 + 0.62 * columns, 0.9 + 0.62 * height, least=(4.5, 2.4))
+    figure = make_figure(2 + 0.62 * columns, 0.9 + 0.62 * height, least=(4.5, 2.4))
     ax = figure.subplots()
     ax.set(xlim=(0, columns), ylim=(height, 0), xticks=[], aspect="equal")
     filled = {
@@ -77,7 +77,7 @@ def picture_grid(
     return figure, ax
 
 
-def profile_grid(
+def draw_profile_grid(
     bands: np.ndarray,
     names: Sequence[str],
     features: np.ndarray,
@@ -102,7 +102,7 @@ def profile_grid(
     apart = np.pad(bands[:, :, features], [(0, 0), (0, gap), (0, 0)], constant_values=np.nan)
     sheet = np.concatenate(apart)[: -gap or None]
     height = max(0.32 / n_lines, 0.09) * len(sheet)
-    figure = new_figure(3 + column_width * len(features), 1.6 + height, least=(6, 2.4))
+    figure = make_figure(3 + column_width * len(features), 1.6 + height, least=(6, 2.4))
     ax = figure.subplots()
     most = np.nanmax(np.abs(sheet)) or 1.0
     limit = min(most, MAX_DEVIATIONS)
@@ -110,9 +110,9 @@ def profile_grid(
         sheet, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest"
     )
     cut = f",\ncut at ±{limit:g}" if limit < most else ""
-    colorbar(figure, image, ax, f"standard deviations from the mean of all samples{cut}")
+    add_colorbar(figure, image, ax, f"standard deviations from\nthe mean of all samples{cut}")
     ax.set_yticks(np.arange(len(bands)) * (n_lines + gap) + (n_lines - 1) / 2, names)
-    ticks = [_shortened(feature_names[i]) if feature_names else str(i) for i in features]
+    ticks = [_shorten(feature_names[i]) if feature_names else str(i) for i in features]
     is_upright = len(ticks) <= 20 and max(map(len, ticks)) <= 3
     ax.set_xticks(range(len(ticks)), ticks, rotation=0 if is_upright else 90)
     ax.set_xlabel("feature" if feature_names else "feature (column of the input)")
@@ -130,7 +130,7 @@ def standardize(samples: np.ndarray, by: np.ndarray) -> np.ndarray:
     return (samples - by.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
 
 
-def most_different(samples: np.ndarray) -> np.ndarray:
+def find_most_different(samples: np.ndarray) -> np.ndarray:
     """Returns the `MAX_PROFILE_FEATURES` features in which samples differ most, in their order.
 
     Args:
@@ -167,7 +167,7 @@ def mark_empty(
         ax.text(x, k * height + down, "no samples", va="center", fontsize=8, color=INK)
 
 
-def _shortened(name: str) -> str:
+def _shorten(name: str) -> str:
     """Returns a name of at most `MAX_NAME` characters."""
     return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
 

@@ -10,7 +10,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from tfcluster.plots.figure import FAINT, PALETTE, PathLike, new_figure, note, save, titled
+from tfcluster.plots.figure import (
+    FAINT,
+    PALETTE,
+    PathLike,
+    make_figure,
+    save,
+    set_title,
+    write_note,
+)
 from tfcluster.plots.trials import SCORE_LABELS
 
 Record = Mapping[str, Any]  # one line of a run's metrics.jsonl
@@ -40,19 +48,19 @@ def draw_training_curves(
     """
     records = list(history)
     clustering = [r for r in records if r.get("phase") == "cluster"]
-    pretraining = _phases(r for r in records if r.get("phase") != "cluster")
-    kl, changed = _series(clustering, "loss"), _series(clustering, "changed")
-    scores = _scores_of(clustering)
+    pretraining = _collect_phases(r for r in records if r.get("phase") != "cluster")
+    kl, changed = _collect_series(clustering, "loss"), _collect_series(clustering, "changed")
+    scores = _collect_scores(clustering)
     right = [name for name, (steps, _) in {"kl": kl, "changed": changed}.items() if len(steps)]
     right += ["scores"] * bool(scores)
     left = ["reconstruction"] * bool(pretraining)
     layout: list[Any] = [left + [name] for name in right] or [left or ["nothing"]]
-    figure = new_figure(5.8 * len(layout[0]), 2.2 * max(2, len(layout)))
+    figure = make_figure(5.8 * len(layout[0]), 2.2 * max(2, len(layout)))
     panels = figure.subplot_mosaic(layout)
     if pretraining:
         _draw_phases(panels["reconstruction"], pretraining)
     if "kl" in right:
-        _line(panels["kl"], *kl, "Clustering loss KL(P || Q)", "loss (nats per sample)")
+        _draw_line(panels["kl"], *kl, "Clustering loss KL(P || Q)", "loss (nats per sample)")
     for name in right[1:]:
         panels[name].sharex(panels[right[0]])
     if "changed" in right:
@@ -61,7 +69,7 @@ def draw_training_curves(
         _draw_scores(panels["scores"], scores)
         panels["scores"].set_xlabel(unit)
     if "nothing" in panels:
-        note(panels["nothing"], "no losses were recorded")
+        write_note(panels["nothing"], "no losses were recorded")
     for ax in panels.values():
         if ax.get_xlabel():
             ax.set_xlabel(unit)
@@ -86,11 +94,11 @@ def draw_adversarial_curves(
       `path`.
     """
     records = [r for r in history if r.get("phase") == "adversarial"]
-    losses = {name: _series(records, key) for key, name in LOSSES.items()}
+    losses = {name: _collect_series(records, key) for key, name in LOSSES.items()}
     losses = {name: series for name, series in losses.items() if len(series[0])}
-    scores = _scores_of(records)
+    scores = _collect_scores(records)
     layout = [*losses, *["scores"] * bool(scores)] or ["nothing"]
-    figure = new_figure(9, 0.8 + 2.4 * len(layout))
+    figure = make_figure(9, 0.8 + 2.4 * len(layout))
     panels = figure.subplot_mosaic([[name] for name in layout], sharex=True)
     # each has its own axis: the critic's loss may be a hundred times smaller
     for i, (name, series) in enumerate(losses.items()):
@@ -98,7 +106,7 @@ def draw_adversarial_curves(
     if scores:
         _draw_scores(panels["scores"], scores)
     if "nothing" in panels:
-        note(panels["nothing"], "no losses were recorded")
+        write_note(panels["nothing"], "no losses were recorded")
     else:
         lowest = panels[layout[-1]]
         lowest.set_xlabel(unit)
@@ -107,13 +115,13 @@ def draw_adversarial_curves(
     return save(figure, path)
 
 
-def _scores_of(records: Sequence[Record]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _collect_scores(records: Sequence[Record]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Returns the recorded scores by the names they are drawn with."""
-    scores = {name: _series(records, key) for key, name in SCORE_LABELS.items()}
+    scores = {name: _collect_series(records, key) for key, name in SCORE_LABELS.items()}
     return {name: series for name, series in scores.items() if len(series[0])}
 
 
-def _series(records: Iterable[Record], key: str) -> tuple[np.ndarray, np.ndarray]:
+def _collect_series(records: Iterable[Record], key: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns sorted steps and the finite values of `key` at them."""
     pairs = [(r["step"], r[key]) for r in records if r.get(key) is not None and "step" in r]
     table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
@@ -122,14 +130,14 @@ def _series(records: Iterable[Record], key: str) -> tuple[np.ndarray, np.ndarray
     return steps, values
 
 
-def _phases(records: Iterable[Record]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _collect_phases(records: Iterable[Record]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Returns steps and losses of each phase, with steps that count from the first phase on."""
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(str(record.get("phase", "training")), []).append(record)
     phases, end = {}, 0.0
     for name, group in groups.items():
-        steps, losses = _series(group, "loss")
+        steps, losses = _collect_series(group, "loss")
         if len(steps):
             phases[name] = steps + end, losses
             end += steps[-1]
@@ -139,30 +147,30 @@ def _phases(records: Iterable[Record]) -> dict[str, tuple[np.ndarray, np.ndarray
 def _draw_phases(ax: Axes, phases: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
     for i, (name, (steps, losses)) in enumerate(phases.items()):
         color = PALETTE[i % len(PALETTE)]
-        ax.plot(steps, losses, color=color, linewidth=1.4, label=name, marker=_marker(steps))
+        ax.plot(steps, losses, color=color, linewidth=1.4, label=name, marker=_choose_marker(steps))
         if i:
             ax.axvline(steps[0], color=FAINT, linewidth=1, zorder=0)
     if any((losses > 0).any() for _, losses in phases.values()):
         ax.set_yscale("log")
     ax.set(xlabel="step", ylabel="loss (squared units of the input)")
     ax.legend(title="phase", frameon=False, fontsize=8, title_fontsize=8)
-    titled(ax, "Reconstruction loss in pretraining")
+    set_title(ax, "Reconstruction loss in pretraining")
 
 
-def _line(ax: Axes, x: np.ndarray, y: np.ndarray, title: str, ylabel: str) -> None:
-    ax.plot(x, y, color=PALETTE[0], linewidth=1.4, marker=_marker(x))
+def _draw_line(ax: Axes, x: np.ndarray, y: np.ndarray, title: str, ylabel: str) -> None:
+    ax.plot(x, y, color=PALETTE[0], linewidth=1.4, marker=_choose_marker(x))
     ax.set(xlabel="step", ylabel=ylabel)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-    titled(ax, title)
+    set_title(ax, title)
 
 
-def _marker(x: np.ndarray) -> str:
+def _choose_marker(x: np.ndarray) -> str:
     """Returns a marker for a single point, which no line would show."""
     return "o" if len(x) == 1 else ""
 
 
 def _draw_changed(ax: Axes, steps: np.ndarray, changed: np.ndarray, tol: float | None) -> None:
-    _line(
+    _draw_line(
         ax,
         steps,
         changed,
@@ -180,19 +188,19 @@ def _draw_changed(ax: Axes, steps: np.ndarray, changed: np.ndarray, tol: float |
 
 
 def _draw_loss(ax: Axes, steps: np.ndarray, values: np.ndarray, title: str, color: str) -> None:
-    x, (low, middle, high) = _bins(steps, values)
-    ax.plot(x, middle, color=color, linewidth=1.4, marker=_marker(x))
+    x, (low, middle, high) = _bin(steps, values)
+    ax.plot(x, middle, color=color, linewidth=1.4, marker=_choose_marker(x))
     if len(x) < len(steps):
         ax.fill_between(x, low, high, color=color, alpha=0.25, linewidth=0)
         title += f": median and 5 to 95 % of {len(steps) / len(x):.0f} records each"
-    limits = _robust_range(values)
+    limits = _find_robust_range(values)
     outside = np.count_nonzero((values < limits[0]) | (values > limits[1]))
     cut = f" (outside: {outside:,} of {len(values):,} records)" if outside else ""
     ax.set(ylim=limits, ylabel="loss" + cut)
-    titled(ax, title)
+    set_title(ax, title)
 
 
-def _bins(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _bin(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns steps, fewer if many, and the 5, 50 and 95 % quantiles of the values around them."""
     count = len(steps) if len(steps) <= MAX_RECORDS else BINS
     x = [np.median(part) for part in np.array_split(steps, count)]
@@ -200,7 +208,7 @@ def _bins(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return np.array(x), np.transpose(bands)
 
 
-def _robust_range(values: np.ndarray) -> tuple[float, float]:
+def _find_robust_range(values: np.ndarray) -> tuple[float, float]:
     """Returns limits that show all values but a few outliers, which would flatten the rest."""
     low, high = np.quantile(values, [0.05, 0.95])
     spread = (high - low) or 1.0
@@ -220,4 +228,4 @@ def _draw_scores(ax: Axes, scores: Mapping[str, tuple[np.ndarray, np.ndarray]]) 
                 label=name)  # fmt: skip
     ax.set_ylabel("score")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
-    titled(ax, "Scores during training")
+    set_title(ax, "Scores during training")

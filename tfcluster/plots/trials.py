@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfcluster.errors import InputError
-from tfcluster.plots.figure import FAINT, INK, PALETTE, PathLike, new_figure, save, titled
+from tfcluster.plots.figure import FAINT, INK, PALETTE, PathLike, make_figure, save, set_title
 
 SCORE_LABELS = {
     "purity": "purity",
@@ -33,7 +33,7 @@ def draw_trials(path: PathLike, records: Sequence[Mapping[str, Any]]) -> Path:
     Raises:
       InputError: If no record has a finite `selection`.
     """
-    selection = _column(records, "selection")
+    selection = _collect_column(records, "selection")
     if not np.isfinite(selection).any():
         raise InputError(
             "`records` needs a record with a finite `selection` for each trial. "
@@ -41,9 +41,9 @@ def draw_trials(path: PathLike, records: Sequence[Mapping[str, Any]]) -> Path:
         )
     best = int(np.nanargmax(selection))
     keys = dict.fromkeys(["selection", *(key for record in records for key in record)])
-    columns = {key: _column(records, key) for key in keys if key != "seed"}
+    columns = {key: _collect_column(records, key) for key in keys if key != "seed"}
     scores = {key: values for key, values in columns.items() if np.isfinite(values).any()}
-    figure = new_figure(7, 1.2 + 0.4 * len(scores), least=(7, 2.4))
+    figure = make_figure(7, 1.2 + 0.4 * len(scores), least=(7, 2.4))
     ax = figure.subplots()
     spread = "; at right mean ± standard deviation" if len(records) > 1 else ""
     for i, values in enumerate(scores.values()):
@@ -60,13 +60,13 @@ def draw_trials(path: PathLike, records: Sequence[Mapping[str, Any]]) -> Path:
     ax.set_yticks(
         range(len(scores)), [SCORE_LABELS.get(key, key.replace("_", " ")) for key in scores]
     )
-    titled(
+    set_title(
         ax, f"{len(records)} trials; diamonds: the selected one, seed {records[best].get('seed')}"
     )
     return save(figure, path)
 
 
-def _column(records: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
+def _collect_column(records: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
     """Returns the values of `key`, NaN where there is no finite number."""
     values = [record.get(key) for record in records]
     numbers = [v if isinstance(v, (int, float, np.number)) else np.nan for v in values]
