@@ -1,33 +1,35 @@
-"""The model of a case: its federated phases, its centralized training, and its scores."""
+"""The model of a case: its federated estimator, and the same training in one place."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from benchmarks.compare.cases import Case
 from benchmarks.compare.centralized_gan import train_centralized_gan
-from federated.algorithms.evaluation import ClusterPass, DECLabelling, Labelling, federated_scores
-from federated.algorithms.gan_codes import GANArgmax, GANCodes, NearestCenter
-from federated.cli.run import Carried
-from federated.core.aggregation import aggregation
-from federated.core.algorithm import ServerState
-from federated.core.local_training import LocalWork
-from federated.core.rounds import Stage
-from federated.data.federated_dataset import Federation
-from federated.phases.clustergan import AdversarialStage, FederatedGANConfig, gan_stages
-from federated.phases.dec import FederatedDECConfig, dec_stages
+from benchmarks.compare.timed_fit import TimedClusterGAN, TimedDEC
+from federated.core.phases import Phase
+from federated.core.records import RoundRecord
+from federated.data.federated_dataset import (
+    FederatedDataset,
+    PartitionConfig,
+    load_federated_dataset,
+)
+from federated.phases.clustergan import gan_phases
+from federated.phases.dec import pretraining_phases
+from federated.phases.scaling import MomentsPhase
 from tfcluster.clustergan.trainer import GANTrainer
 from tfcluster.config import EndToEnd, get_dec_config, get_gan_config, override
 from tfcluster.dec.estimator import DEC
 from tfcluster.dec.self_training import DECTrainer
 from tfcluster.errors import InputError
-from tfcluster.files import Arrays, unpack_arrays
+from tfcluster.files import unpack_arrays
 from tfcluster.training.phases import run_phases
 
 SCORES = ("accuracy", "nmi", "ari", "purity")
@@ -36,33 +38,65 @@ Predict = Callable[[np.ndarray], np.ndarray]
 """Returns the labels `(n_samples,)` of `(n_samples, n_features)`."""
 
 
-def make_model(case: Case, federation: Federation) -> Model:
+class Trained(NamedTuple):
+    """What federated training left.
+
+    Attributes:
+      history: A record of every round.
+      arrays: The model's arrays and nothing else, in the order of a model file: encoder, decoder
+        and, after DEC, centroids; or generator, critic, encoder and centroids.
+      scores: Exact scores of the model; empty if it has no clusters.
+    """
+
+    history: Sequence[RoundRecord]
+    arrays: Sequence[np.ndarray]
+    scores: Mapping[str, Any]
+
+
+def load_clients(case: Case) -> FederatedDataset:
+    """Returns the clients of a case.
+
+    Raises:
+      InputError: If the data cannot be loaded or partitioned like this.
+    """
+    how = PartitionConfig(n_clients=case.n_clients or None, **case.split)
+    return load_federated_dataset(case.dataset, how, case.seed)
+
+
+def make_estimator(
+    case: Case, n_clusters: int, backend: Any = "local"
+) -> TimedDEC | TimedClusterGAN:
+    """Returns the estimator of a case.
+
+    Args:
+      case: The case; its settings are overrides of the configuration, and "aggregation" is the
+        argument of that name.
+      n_clusters: Number of clusters.
+      backend: As for `FederatedDEC`, or an `OpenBackend`.
+    """
+    settings = dict(case.settings)
+    arguments = {
+        "aggregation": settings.pop("aggregation", "fedavg"),
+        "overrides": settings,
+        "clients_per_round": case.clients_per_round or None,
+        "evaluate_every": case.evaluate_every,
+        "backend": backend,
+        "random_state": case.seed,
+    }
+    if case.algorithm == "clustergan":
+        return TimedClusterGAN(n_clusters, preset=get_gan_config("auto", case.dataset), **arguments)
+    return TimedDEC(n_clusters, preset=get_dec_config("keras", case.dataset), **arguments)
+
+
+def make_model(case: Case, dataset: FederatedDataset, backend: Any = "local") -> Model:
     """Returns the model of a case.
 
     Raises:
       InputError: If a setting is not valid.
     """
     kind = {"autoencoder": _Autoencoder, "dec": _DEC, "clustergan": _GAN}[case.algorithm]
-    model: Model = kind(case, len(federation.classes))
+    model: Model = kind(case, dataset, backend)
     return model
-
-
-def _apply_settings(config: Any, case: Case) -> Any:
-    """Returns the configuration with the settings of the case."""
-    settings = dict(case.settings)
-    if "generator" in settings:  # the configuration's field and values have older names
-        generator = settings.pop("generator")
-        settings["placement"] = {"clients": "average", "server": "split"}[generator]
-    rule = settings.pop("aggregation", "fedavg")
-    parts = {k: settings.pop(k) for k in list(settings) if k.startswith("aggregation.")}
-    numbers = {name.partition(".")[2]: value for name, value in parts.items()}
-    config = dataclasses.replace(config, aggregation=aggregation(rule, **numbers))
-    return override(config, settings)
-
-
-def get_initial_weights(stages: Sequence[Stage]) -> list[np.ndarray]:
-    """Returns the weights before the first round."""
-    return [np.ascontiguousarray(weight) for weight in stages[0].begin({}).weights]
 
 
 class Model(abc.ABC):
@@ -70,15 +104,19 @@ class Model(abc.ABC):
 
     Args:
       case: The case.
-      n_clusters: Number of clusters, which is the number of classes.
+      dataset: The clients; the number of clusters is that of their classes.
+      backend: As for `make_estimator`.
     """
 
-    def __init__(self, case: Case, n_clusters: int) -> None:
-        self.case, self.n_clusters = case, n_clusters
+    def __init__(self, case: Case, dataset: FederatedDataset, backend: Any) -> None:
+        self.case, self.dataset = case, dataset
+        self.n_clusters = len(dataset.classes)
+        self.estimator: Any = make_estimator(case, self.n_clusters, backend)
+        self.config: Any = self.estimator.config(dataset)
 
     @abc.abstractmethod
-    def stages(self, n_features: int) -> Sequence[Stage]:
-        """Returns the phases of federated training."""
+    def train(self, checkpoint: Path) -> Trained:
+        """Trains and scores the federated estimator, with a checkpoint after every round."""
 
     def fit(self, X: np.ndarray) -> Predict:
         """Trains on samples in one place, from the same initial weights with the same budget.
@@ -95,53 +133,41 @@ class Model(abc.ABC):
         del X
         raise InputError(f"{self.case.algorithm!r} finds no clusters. Compare it on backends only.")
 
-    def scores_of(self, at: Carried, stage: Stage, state: ServerState) -> dict[str, float]:
-        """Returns exact scores during training; empty while there are no clusters."""
-        del at, stage, state
-        return {}
+    def get_initial_weights(self) -> list[np.ndarray]:
+        """Returns the weights that clients train, before the first round of training."""
+        trained = [phase for phase in self._phases() if not isinstance(phase, MomentsPhase)]
+        return [np.ascontiguousarray(weight) for weight in trained[0].begin({}).weights]
 
-    def final_scores(self, at: Carried, kept: Arrays) -> dict[str, float]:
-        """Returns exact scores of the result."""
-        del at, kept
-        return {}
-
-    def _scores(
-        self, at: Carried, labelling: Labelling, weights: Sequence[Any]
-    ) -> dict[str, float]:
-        first = ClusterPass(at.store.n_features, labelling, self.n_clusters)
-        found = federated_scores(at.carrier, at.everyone, first, weights, with_distances=False)
-        return {name: round(found.scores[name], 5) for name in SCORES}
+    @abc.abstractmethod
+    def _phases(self) -> Sequence[Phase]:
+        """Returns the phases of the federated estimator, at least up to the first of training."""
 
 
 class _Autoencoder(Model):
-    def __init__(self, case: Case, n_clusters: int) -> None:
-        super().__init__(case, n_clusters)
-        model = get_dec_config("keras", case.dataset)
-        size = model.batch_size
-        usual = FederatedDECConfig(
-            model=model,
-            pretraining=LocalWork(2, batch_size=size),
-            clustering=LocalWork(steps=model.update_interval or 30, batch_size=size),
-        )
-        self.config: FederatedDECConfig = _apply_settings(usual, case)
+    def train(self, checkpoint: Path) -> Trained:
+        seed = self.case.seed
+        with self.estimator.begin(self.dataset, seed, checkpoint=checkpoint) as fit:
+            at = fit.run(self._phases())
+        arrays = [w for name in ("encoder", "decoder") for w in unpack_arrays(name, at.artifacts)]
+        return Trained(at.history, arrays, {})
 
-    def stages(self, n_features: int) -> Sequence[Stage]:
-        return self._all_stages(n_features)[:1]
-
-    def _all_stages(self, n_features: int) -> Sequence[Stage]:
-        return dec_stages(n_features, self.n_clusters, self.config, self.case.seed)
+    def _phases(self) -> Sequence[Phase]:
+        return pretraining_phases(self.dataset.n_features, self.config, self.case.seed)
 
 
 class _DEC(_Autoencoder):
     _trainer: DECTrainer | None = None  # compiled once for all clients of local-only training
 
-    def stages(self, n_features: int) -> Sequence[Stage]:
-        return self._all_stages(n_features)
+    def train(self, checkpoint: Path) -> Trained:
+        found = self.estimator.fit(self.dataset, checkpoint=checkpoint)
+        dec = found.to_dec()
+        arrays = [*dec.encoder_weights_, *dec.decoder_weights_, dec.cluster_centers_]
+        return Trained(found.history_, arrays, found.scores_)
 
     def fit(self, X: np.ndarray) -> Predict:
         config = self.config
         assert isinstance(config.model.pretraining, EndToEnd)
-        passes = config.pretraining_rounds * config.pretraining.epochs
+        passes = config.n_pretrain_rounds * config.pretraining.epochs
         model = override(
             config.model,
             {
@@ -154,48 +180,26 @@ class _DEC(_Autoencoder):
         self._trainer = trainer = self._trainer or DECTrainer(x.shape[1], self.n_clusters, model)
         trainer.reset(seed)
         run_phases([*trainer.pretraining_phases(x, seed), *trainer.clustering_phases(x, seed)])
-        encoder, decoder = trainer.encoder.get_weights(), trainer.pretraining.decoder_weights()
-        centers = trainer.clustering.clusters.numpy()
-        return DEC.from_weights(encoder, decoder, centers, model).predict
-
-    def scores_of(self, at: Carried, stage: Stage, state: ServerState) -> dict[str, float]:
-        if stage.name != "cluster":
-            return {}
-        return self._scores(at, self._labelling(), state.weights)
-
-    def final_scores(self, at: Carried, kept: Arrays) -> dict[str, float]:
-        weights = [*unpack_arrays("encoder", kept), kept["clusters"]]
-        return self._scores(at, self._labelling(), weights)
-
-    def _labelling(self) -> DECLabelling:
-        return DECLabelling(self.n_clusters, self.config.model)
+        encoder, decoder = trainer.encoder.get_weights(), trainer.pretraining.get_decoder_weights()
+        centroids = trainer.clustering.clusters.numpy()
+        return DEC.from_weights(encoder, decoder, centroids, model).predict
 
 
 class _GAN(Model):
     _trainer: GANTrainer | None = None
 
-    def __init__(self, case: Case, n_clusters: int) -> None:
-        super().__init__(case, n_clusters)
-        model = get_gan_config("auto", case.dataset)
-        self.config: FederatedGANConfig = _apply_settings(FederatedGANConfig(model=model), case)
-
-    def stages(self, n_features: int) -> Sequence[Stage]:
-        return gan_stages(n_features, self.n_clusters, self.config, self.case.seed)
+    def train(self, checkpoint: Path) -> Trained:
+        found = self.estimator.fit(self.dataset, checkpoint=checkpoint)
+        gan = found.to_clustergan()
+        networks = [weight for network in gan.network_weights_ for weight in network]
+        return Trained(found.history_, [*networks, gan.cluster_centers_], found.scores_)
 
     def fit(self, X: np.ndarray) -> Predict:
-        steps = self.config.rounds * self.config.work.iterations
+        steps = self.config.n_rounds * self.config.work.iterations
         model = dataclasses.replace(self.config.model, steps=steps)
         self._trainer = self._trainer or GANTrainer(X.shape[1], self.n_clusters, model)
         return train_centralized_gan(self._trainer, X, self.case.seed).predict
 
-    def scores_of(self, at: Carried, stage: Stage, state: ServerState) -> dict[str, float]:
-        if not isinstance(stage, AdversarialStage):
-            return {}
-        generator, _, encoder = stage.networks(state)
-        labelling = GANArgmax(self.n_clusters, self.config.model)
-        return self._scores(at, labelling, [*generator, *encoder])
-
-    def final_scores(self, at: Carried, kept: Arrays) -> dict[str, float]:
-        parts = [w for name in ("generator", "encoder") for w in unpack_arrays(name, kept)]
-        labelling = NearestCenter(GANCodes(self.n_clusters, self.config.model), self.n_clusters)
-        return self._scores(at, labelling, [*parts, kept["centers"]])
+    def _phases(self) -> Sequence[Phase]:
+        n_features = self.dataset.n_features
+        return gan_phases(n_features, self.n_clusters, self.config, self.case.seed)

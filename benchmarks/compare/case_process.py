@@ -16,25 +16,37 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from benchmarks.compare.case_models import Model, get_initial_weights, make_model
-from benchmarks.compare.cases import Case, parse_case
+from benchmarks.compare.case_models import SCORES, Model, load_clients, make_model
+from benchmarks.compare.cases import BACKENDS, Case, parse_case
 from benchmarks.compare.process_memory import MemoryWatch, measure_cpu_seconds
 from benchmarks.compare.run_costs import count_cold_rounds
 from benchmarks.compare.unfederated import run_unfederated
-from federated.cli.run import CARRIERS, Carried, FederateOptions, carried
-from federated.core.rounds import Position, RoundCheckpoint, Stage, run_stages
-from federated.data.federated_dataset import Federation
+from federated.backends import descriptions
+from federated.backends.descriptions import OpenBackend, open_backend
+from federated.core.records import RoundRecord
+from federated.data.federated_dataset import FederatedDataset
+from federated.phases.clustergan import AdversarialPhase
+from federated.phases.dec import ClusteringPhase
 from tfcluster.estimator import digest
 from tfcluster.runtime import collect_provenance, count_cores, set_threads
-from tfcluster.training.phases import Record
 
 _LISTED = 100  # clients up to which all sizes are recorded
+
+# Imported before the clock of "backend_start" runs, so that imports count as imports.
+_MODULES: Mapping[str, str] = MappingProxyType(
+    {
+        "local": "federated.backends.local",
+        "flower": "federated.backends.flower.backend",
+        "tff": "federated.backends.tff.backend",
+    }
+)
 
 
 def main() -> None:
@@ -59,29 +71,22 @@ def start_bench(case: Case, spawned: float) -> Iterator[Bench]:
       case: The first case.
       spawned: Time at which the process was requested, in seconds since the epoch.
     """
-    if case.backend in CARRIERS:
-        importlib.import_module(CARRIERS[case.backend].partition(":")[0])
+    if case.backend in BACKENDS:
+        importlib.import_module(_MODULES[case.backend])
     seconds = {"import": time.time() - spawned}
     start = time.perf_counter()
     threads = min(case.threads, count_cores())
     set_threads(threads)
-    options = FederateOptions(
-        dataset=case.dataset,
-        seed=case.seed,
-        clients=case.n_clients,
-        clients_per_round=case.clients_per_round,
-        threads=threads,
-        **case.split,
-    )
-    federation = options.federation()
+    dataset = load_clients(case)
     seconds["data"] = time.perf_counter() - start
-    if case.backend not in CARRIERS:
-        yield Bench(options, federation, None, seconds)
+    if case.backend not in BACKENDS:
+        yield Bench(dataset, None, threads, seconds)
         return
     start = time.perf_counter()
-    with carried(case.backend, federation, options) as at:
+    backend = descriptions.BACKENDS[case.backend](n_workers=threads)
+    with open_backend(backend, dataset) as opened:
         seconds["backend_start"] = time.perf_counter() - start
-        yield Bench(options, federation, at, seconds)
+        yield Bench(dataset, opened, threads, seconds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,41 +94,38 @@ class Bench:
     """The clients and the backend that cases of one process share.
 
     Attributes:
-      options: Options that define the clients.
-      federation: The clients.
-      at: The clients on a backend; None for centralized and local-only training.
+      dataset: The clients.
+      opened: The backend that runs on them; None for centralized and local-only training.
+      threads: Operations that run in parallel, and clients that train at a time.
       seconds: Seconds of the start; they count for every case. Its CPU seconds count for the first.
       used: Cases that were run.
     """
 
-    options: FederateOptions
-    federation: Federation
-    at: Carried | None
+    dataset: FederatedDataset
+    opened: OpenBackend | None
+    threads: int
     seconds: dict[str, float]
     used: list[Case] = dataclasses.field(default_factory=list)
 
     def run(self, case: Case) -> dict[str, Any]:
         """Trains and scores a case; returns its result line without the case and status."""
-        sizes = self.federation.sizes
-        model = make_model(case, self.federation)
+        model = make_model(case, self.dataset, self.opened)
         start, cpu = time.perf_counter(), measure_cpu_seconds() if self.used else 0.0
         self.used.append(case)
         with MemoryWatch() as watch:
-            found = (
-                run_unfederated(case, model, self.federation)
-                if self.at is None
-                else _FederatedCase(case, model, self.at, self.options).run()
-            )
+            found = run_unfederated(model) if self.opened is None else _run_federated(model)
         seconds = self.seconds | found.pop("seconds")
         seconds["total"] = time.perf_counter() - start + sum(self.seconds.values())
+        sizes = self.dataset.sizes
         return {
             "n_samples": sum(sizes),
-            "n_features": self.federation.n_features,
+            "n_features": self.dataset.n_features,
             "sizes": sizes if len(sizes) <= _LISTED else None,
-            "threads": self.options.threads,
+            "threads": self.threads,
             "seconds": {name: round(value, 4) for name, value in seconds.items()},
             "cpu_seconds": round(measure_cpu_seconds() - cpu, 2),
             "memory": _summarize_memory(watch),
+            "start_hash": digest(*model.get_initial_weights())[:16],
             **found,
             **collect_provenance(),
         }
@@ -142,77 +144,47 @@ def _summarize_memory(watch: MemoryWatch) -> dict[str, Any]:
     }
 
 
-class _TimedCheckpoint(RoundCheckpoint):
-    """Checkpoint that adds up the seconds of saving."""
+def _run_federated(model: Model) -> dict[str, Any]:
+    """Trains in rounds; returns the hash, seconds, losses, bytes, the curve and final scores.
 
-    seconds = 0.0
-
-    def save(self, at: Position) -> None:
-        start = time.perf_counter()
-        super().save(at)
-        self.seconds += time.perf_counter() - start
-
-
-class _FederatedCase:
-    """Runs a case on a backend."""
-
-    def __init__(self, case: Case, model: Model, at: Carried, options: FederateOptions) -> None:
-        self._case, self._model, self._at, self._options = case, model, at, options
-        self._evaluation = 0.0
-        self._curve: list[dict[str, Any]] = []
-        self._trained = 0.0
-
-    def run(self) -> dict[str, Any]:
-        """Trains in rounds; returns hashes, seconds, losses, bytes, the curve and final scores."""
-        stages = self._model.stages(self._at.store.n_features)
-        with tempfile.TemporaryDirectory() as folder:
-            checkpoint = _TimedCheckpoint(Path(folder) / "checkpoint.npz", {})
-            kept, history = run_stages(
-                stages,
-                self._at.carrier,
-                self._options.plan(len(self._at.store)),
-                score=self._score,
-                checkpoint=checkpoint,
-            )
-        rounds = _group_by_phase(history)
-        return {
-            "start_hash": digest(*get_initial_weights(stages))[:16],
-            "end_hash": digest(*kept.values())[:16],
-            "seconds": {
-                **_split_rounds(rounds),
-                "evaluation": self._evaluation,
-                "checkpoint": checkpoint.seconds,
-            },
-            "rounds": rounds,
-            "loss": [round(r["loss"], 6) for r in history if "loss" in r],
-            "bytes": _average_bytes(history, len(self._at.store), self._case.clients_per_round),
-            "curve": self._curve,
-            "scores": self._model.final_scores(self._at, kept),
-        }
-
-    def _score(self, stage: Stage, state: Any, record: Record) -> Record:
-        """Scores every `evaluate_every` rounds; the time is counted as evaluation."""
-        self._trained += record["round_seconds"]
-        every = self._case.evaluate_every
-        is_end = record["converged"] or record["step"] == stage.n_rounds
-        if not every or not (is_end or record["step"] % every == 1):
-            return {}
-        start = time.perf_counter()
-        scores = self._model.scores_of(self._at, stage, state)
-        self._evaluation += time.perf_counter() - start
-        if scores:
-            where = {"phase": stage.name, "round": record["step"]}
-            self._curve.append({**where, "seconds": round(self._trained, 3), **scores})
-        return {}
+    `end_hash` is of the model's arrays only; see `Trained`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        trained = model.train(Path(folder) / "checkpoint.npz")
+    history = trained.history
+    rounds = _group_by_phase(history)
+    return {
+        "end_hash": digest(*trained.arrays)[:16],
+        "seconds": {**_split_rounds(rounds), **model.estimator.seconds_},
+        "rounds": rounds,
+        "loss": [round(r.losses["loss"], 6) for r in history if "loss" in r.losses],
+        "bytes": _average_bytes(history),
+        "curve": _read_curve(history) if model.case.evaluate_every else [],
+        "scores": _select_scores(trained.scores),
+    }
 
 
-def _group_by_phase(history: Sequence[Record]) -> dict[str, list[float]]:
+def _select_scores(scores: Mapping[str, Any]) -> dict[str, float]:
+    return {name: round(scores[name], 5) for name in SCORES if name in scores}
+
+
+def _read_curve(history: Sequence[RoundRecord]) -> list[dict[str, Any]]:
+    """Returns the scores during training, with the seconds of all rounds up to each."""
+    curve, seconds = [], 0.0
+    for record in history:
+        seconds += record.round_seconds
+        if record.phase in (ClusteringPhase.name, AdversarialPhase.name) and record.scores:
+            where = {"phase": record.phase, "round": record.step, "seconds": round(seconds, 3)}
+            curve.append({**where, **_select_scores(record.scores)})
+    return curve
+
+
+def _group_by_phase(history: Sequence[RoundRecord]) -> dict[str, list[float]]:
     """Returns phase to the seconds of its rounds; target updates are a phase of their own."""
     found: dict[str, list[float]] = {}
     for record in history:
-        is_update = record["phase"] == "cluster" and "loss" not in record
-        phase = "target" if is_update else record["phase"]
-        found.setdefault(phase, []).append(record["round_seconds"])
+        phase = "target" if record.kind == "target update" else record.phase
+        found.setdefault(phase, []).append(record.round_seconds)
     return found
 
 
@@ -221,13 +193,12 @@ def _split_rounds(rounds: dict[str, list[float]]) -> dict[str, float]:
     return {"first_rounds": first, "warm_rounds": sum(map(sum, rounds.values())) - first}
 
 
-def _average_bytes(history: Sequence[Record], n_clients: int, per_round: int) -> dict[str, float]:
+def _average_bytes(history: Sequence[RoundRecord]) -> dict[str, int]:
     """Returns the bytes of tensors that a client sends and receives in a training round."""
-    training = [r for r in history if "loss" in r] or list(history)
-    n_sampled = per_round or n_clients
+    training = [record for record in history if record.losses] or history
     return {
-        way: round(statistics.mean(r[f"bytes_{way}"] for r in training) / n_sampled)
-        for way in ("up", "down")
+        "up": round(statistics.mean(r.bytes_up / r.participants for r in training)),
+        "down": round(statistics.mean(r.bytes_down / r.participants for r in training)),
     }
 
 

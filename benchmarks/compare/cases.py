@@ -58,7 +58,7 @@ class Case:
 
     @property
     def split(self) -> dict[str, Any]:
-        """Returns the partition scheme and its parameter, as `FederateOptions` takes them."""
+        """Returns the partition scheme and its parameter, as `PartitionConfig` takes them."""
         name, _, number = self.partition.partition(" ")
         return {"partition": name, "alpha": float(number) if number else None}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfcluster.clustergan.codes import cluster_codes
-from tfcluster.clustergan.estimator import ClusterGAN
+from tfcluster import ClusterGAN
+from tfcluster.clustergan.codes import find_centroids
 from tfcluster.clustergan.trainer import GANTrainer
 from tfcluster.training.phases import run_phases
 
@@ -21,6 +21,6 @@ def train_centralized_gan(trainer: GANTrainer, X: np.ndarray, seed: int) -> Clus
     """
     trainer.reset(seed)
     run_phases(trainer.phases(tf.constant(X), seed))
-    found = cluster_codes(trainer.inference.encode(X), trainer.n_clusters, trainer.config)
+    centroids = find_centroids(trainer.inference.encode(X), trainer.n_clusters, trainer.config)
     parts = [network.get_weights() for network in trainer.networks]
-    return ClusterGAN.from_weights(parts, found.cluster_centers_, trainer.config)
+    return ClusterGAN.from_weights(parts, centroids, trainer.config)

@@ -16,33 +16,30 @@ import json
 import statistics
 import time
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from benchmarks.compare.centralized_gan import train_centralized_gan
 from benchmarks.record import append, read_results
-from federated.algorithms.clustergan import AdversarialWork
-from federated.cli.run import Carried, FederateOptions, carried
-from federated.core.rounds import run_stages
-from federated.phases.clustergan import FederatedGANConfig, cluster_use, gan_stages
+from federated import FederatedClusterGAN, Local
+from federated.data.federated_dataset import PartitionConfig, load_federated_dataset
+from federated.phases.clustergan import AdversarialPhase, describe_cluster_use
 from tfcluster import metrics
-from tfcluster.clustergan.estimator import ClusterGAN, Decoder
-from tfcluster.clustergan.networks import Networks
+from tfcluster.clustergan.estimator import Decoder
 from tfcluster.clustergan.trainer import GANTrainer
 from tfcluster.config import GAN_PRESETS, to_dict
-from tfcluster.files import unpack_arrays
 from tfcluster.runtime import collect_provenance, count_cores, set_threads
 
 NAME = "federated_clustergan"
 MODEL = GAN_PRESETS["pendigits"]
 K = 10
-PARTITIONS: dict[str, dict[str, Any]] = {
-    "iid": {"partition": "iid"},
-    "dirichlet 0.3": {"partition": "dirichlet", "alpha": 0.3},
-    "dirichlet 0.1": {"partition": "dirichlet", "alpha": 0.1},
+PARTITIONS = {
+    "iid": PartitionConfig("iid", 5),
+    "dirichlet 0.3": PartitionConfig("dirichlet", 5, 0.3),
+    "dirichlet 0.1": PartitionConfig("dirichlet", 5, 0.1),
 }
-GENERATORS: dict[str, Literal["average", "split"]] = {"clients": "average", "server": "split"}
+GENERATORS = ("clients", "server")
 DECODERS: tuple[Decoder, ...] = ("argmax", "kmeans")
 
 
@@ -67,7 +64,7 @@ def main() -> None:
     )
     parser.add_argument("--carry-optimizer", action="store_true")
     parser.add_argument("--partitions", nargs="+", choices=PARTITIONS, default=list(PARTITIONS))
-    parser.add_argument("--generators", nargs="+", choices=GENERATORS, default=list(GENERATORS))
+    parser.add_argument("--generators", nargs="+", choices=GENERATORS, default=GENERATORS)
     asked = parser.parse_args()
     set_threads(min(2, count_cores()))
     finished = [_select_identity(line) for line in read_results(NAME)]
@@ -109,8 +106,8 @@ def _select_identity(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run_centralized(wanted: dict[str, Any]) -> dict[str, Any]:
-    federation = FederateOptions(dataset="pendigits", seed=wanted["seed"]).federation()
-    X, y = federation.pooled()
+    dataset = load_federated_dataset(wanted["dataset"], PARTITIONS["iid"], wanted["seed"])
+    X, y = dataset.pooled()
     X = np.asarray(X, np.float32)
     config = dataclasses.replace(MODEL, steps=wanted["steps"])
     start = time.perf_counter()
@@ -121,50 +118,35 @@ def _run_centralized(wanted: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run_federated(wanted: dict[str, Any]) -> dict[str, Any]:
-    options = FederateOptions(
-        dataset="pendigits",
-        seed=wanted["seed"],
-        clients=5,
-        threads=2,
-        **PARTITIONS[wanted["partition"]],
-    )
-    config = FederatedGANConfig(
-        model=MODEL,
-        placement=GENERATORS[wanted["generator"]],
-        work=AdversarialWork(wanted["iterations"], wanted["carry_optimizer"]),
+    partition, seed = PARTITIONS[wanted["partition"]], wanted["seed"]
+    dataset = load_federated_dataset(wanted["dataset"], partition, seed)
+    model = FederatedClusterGAN(
+        K,
+        preset=MODEL,
+        generator=wanted["generator"],
+        iterations=wanted["iterations"],
+        carry_optimizer=wanted["carry_optimizer"],
         rounds=-(-wanted["steps"] // wanted["iterations"]),
-    )
-    federation = options.federation()
-    start = time.perf_counter()
-    with carried("local", federation, options) as at:
-        gan, history = _train(at, options, config)
-        seconds = time.perf_counter() - start
-        parts = [np.asarray(at.store.rows(i)[0]) for i in range(len(at.store))]
-        _, y = federation.pooled()
-        labels = {
-            decoder: np.concatenate([gan.predict(x, decoder) for x in parts])
-            for decoder in DECODERS
-        }
-    rounds = [r["round_seconds"] for r in history if r["phase"] == "adversarial"]
+        evaluate_every=0,
+        backend=Local(n_workers=2),
+        random_state=seed,
+    ).fit(dataset)
+    labels = {
+        decoder: np.concatenate([model.predict(x, decoder) for x, _ in dataset.clients])
+        for decoder in DECODERS
+    }
+    history = model.history_
+    rounds = [r.round_seconds for r in history if r.phase == AdversarialPhase.name]
     return {
-        **_score(y, labels),
-        "sizes": federation.sizes,
+        **_score(dataset.pooled()[1], labels),
+        "sizes": dataset.sizes,
         "rounds": len(rounds),
-        "seconds": round(seconds, 1),
+        "seconds": round(history[-1].seconds, 1),
         "first_round_seconds": rounds[0],
         "round_seconds": round(statistics.median(rounds[1:] or rounds), 4),
-        "bytes": sum(r["bytes_up"] + r["bytes_down"] for r in history),
-        "config": to_dict(config),
+        "bytes": sum(r.bytes_up + r.bytes_down for r in history),
+        "config": to_dict(model.config_),
     }
-
-
-def _train(
-    at: Carried, options: FederateOptions, config: FederatedGANConfig
-) -> tuple[ClusterGAN, list[dict[str, Any]]]:
-    stages = gan_stages(at.store.n_features, K, config, options.seed)
-    kept, history = run_stages(stages, at.carrier, options.plan(len(at.store)))
-    weights = [unpack_arrays(name, kept) for name in Networks._fields]
-    return ClusterGAN.from_weights(weights, kept["centers"], config.model), history
 
 
 def _score(y: Any, labels: dict[Decoder, np.ndarray]) -> dict[str, Any]:
@@ -177,7 +159,7 @@ def _score(y: Any, labels: dict[Decoder, np.ndarray]) -> dict[str, Any]:
         for decoder, own in labels.items()
     }
     sizes = np.bincount(labels["argmax"], minlength=K)[np.newaxis]
-    return {**found, **cluster_use(sizes)}
+    return {**found, **describe_cluster_use(sizes)}
 
 
 if __name__ == "__main__":

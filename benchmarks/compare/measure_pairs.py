@@ -18,13 +18,17 @@ import tensorflow as tf
 
 from benchmarks.compare.measurement_tables import get_dims, tabulate_pairs
 from benchmarks.record import append, read_results
-from federated.cli.run import CARRIERS, Carried, FederateOptions, carried
-from federated.core.local_training import LocalWork
-from federated.core.rounds import run_stages
-from federated.phases.dec import FederatedDECConfig, dec_stages
-from tfcluster import metrics
+from federated import FederatedDEC
+from federated.backends.descriptions import BACKENDS
+from federated.core.rounds import Position
+from federated.data.federated_dataset import (
+    FederatedDataset,
+    PartitionConfig,
+    load_federated_dataset,
+)
+from federated.phases.dec import clustering_phases
+from tfcluster import DEC, metrics
 from tfcluster.config import DEC_PRESETS, to_dict
-from tfcluster.dec.estimator import DEC
 from tfcluster.dec.self_training import DECTrainer
 from tfcluster.estimator import digest
 from tfcluster.files import Arrays, pack_arrays, unpack_arrays
@@ -32,9 +36,9 @@ from tfcluster.runtime import collect_provenance, count_cores, set_threads
 from tfcluster.training.phases import run_phases
 
 NAME = "federated_dec_paired"
-PARTITIONS: dict[str, dict[str, Any]] = {
-    "iid": {"partition": "iid"},
-    "dirichlet 0.3": {"partition": "dirichlet", "alpha": 0.3},
+PARTITIONS = {
+    "iid": PartitionConfig("iid", 5),
+    "dirichlet 0.3": PartitionConfig("dirichlet", 5, 0.3),
 }
 TARGET_UPDATES = 20  # on either side; some seeds would continue up to 100
 SCORES = ("accuracy", "nmi", "ari")
@@ -43,7 +47,7 @@ SCORES = ("accuracy", "nmi", "ari")
 def main() -> None:
     """Runs the measurement that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--backends", nargs="+", default=list(CARRIERS), choices=list(CARRIERS))
+    parser.add_argument("--backends", nargs="+", default=list(BACKENDS), choices=list(BACKENDS))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument(
         "--dims", nargs="+", type=int, help="Widths of the encoder. [default: the preset's]"
@@ -71,51 +75,32 @@ class Paired:
 
     def __init__(self, dims: tuple[int, ...]) -> None:
         self.model = dataclasses.replace(DEC_PRESETS["keras"], dims=dims)
-        interval = self.model.update_interval
-        self.config = FederatedDECConfig(
-            model=self.model,
-            rounds=2 * TARGET_UPDATES,
-            clustering=LocalWork(steps=interval, batch_size=self.model.batch_size),
-        )
-        centralized = dataclasses.replace(self.model, max_steps=TARGET_UPDATES * interval)
-        self.trainer = DECTrainer(64, 10, centralized)
+        steps = TARGET_UPDATES * self.model.update_interval
+        self.trainer = DECTrainer(64, 10, dataclasses.replace(self.model, max_steps=steps))
 
     def run_seed(self, seed: int, missing: Mapping[str, Sequence[str]]) -> None:
         """Runs the missing backends and one centralized run from the same pretraining."""
-        kept: Arrays = {}
-        for name, backends in missing.items():
-            options = FederateOptions(seed=seed, clients=5, threads=2, **PARTITIONS[name])
-            federation = options.federation()
-            X, y = federation.pooled()
-            kept = kept or self._pretrain(X, seed)
-            labels, centralized_seconds = self._train_centralized(kept, X)
+        start: Arrays = {}
+        for partition, backends in missing.items():
+            dataset = load_federated_dataset("digits", PARTITIONS[partition], seed)
+            X, y = dataset.pooled()
+            start = start or self._pretrain(X, seed)
+            labels, centralized_seconds = self._train_centralized(start, X)
             facts = {
                 "algorithm": NAME,
-                "partition": name,
+                "partition": partition,
                 "seed": seed,
-                "n_clients": 5,
-                "sizes": federation.sizes,
-                "start": _score(y, self._predict(kept, X)),
+                "n_clients": len(dataset.names),
+                "sizes": dataset.sizes,
+                "start": _score(y, self._predict(start, start["initial_centroids"], X)),
                 "centralized": _score(y, labels),
                 "centralized_seconds": round(centralized_seconds, 1),
-                "config": to_dict(self.config),
             }
             for backend in backends:
-                start = time.perf_counter()
-                with carried(backend, federation, options) as at:
-                    now, rounds = self._train_federated(at, options, kept)
-                    x = np.concatenate([at.store.rows(i)[0] for i in range(len(at.store))])
-                found = {
-                    "backend": backend,
-                    "federated": _score(y, self._predict(now, x)),
-                    "end_hash": digest(*now.values())[:16],
-                    "rounds": rounds,
-                }
-                line = {**facts, **found, "seconds": round(time.perf_counter() - start, 1)}
-                append(line | collect_provenance())
-                print(
-                    seed, name, facts["centralized"], *found.values(), line["seconds"], flush=True
-                )
+                found = self._run_federated(dataset, backend, seed, start)
+                append({**facts, "backend": backend, **found, **collect_provenance()})
+                scores = facts["centralized"], found["federated"]
+                print(seed, partition, backend, *scores, found["seconds"], flush=True)
 
     def _pretrain(self, X: np.ndarray, seed: int) -> Arrays:
         """Pretrains, runs k-means, and returns the weights and initial centroids."""
@@ -126,33 +111,53 @@ class Paired:
         run_phases(phases)
         return {
             **pack_arrays("encoder", trainer.encoder.get_weights()),
-            **pack_arrays("decoder", trainer.pretraining.decoder_weights()),
-            "initial_centers": trainer.clustering.clusters.numpy(),
+            **pack_arrays("decoder", trainer.pretraining.get_decoder_weights()),
+            "initial_centroids": trainer.clustering.clusters.numpy(),
         }
 
-    def _train_centralized(self, kept: Arrays, X: np.ndarray) -> tuple[np.ndarray, float]:
+    def _train_centralized(self, start: Arrays, X: np.ndarray) -> tuple[np.ndarray, float]:
         """Returns the labels after the clustering phase, and its seconds."""
         trainer = self.trainer
-        start, x = time.perf_counter(), tf.constant(X)
-        trainer.encoder.set_weights(unpack_arrays("encoder", kept))
-        trainer.clustering.clusters.assign(kept["initial_centers"])
+        clock, x = time.perf_counter(), tf.constant(X)
+        trainer.encoder.set_weights(unpack_arrays("encoder", start))
+        trainer.clustering.clusters.assign(start["initial_centroids"])
         trainer.labels = np.argmax(trainer.soft_assign(x).numpy(), axis=1)
         run_phases([trainer.clustering_phases(x, 0)[1]])
         labels = np.argmax(trainer.soft_assign(x).numpy(), axis=1)
-        return labels, time.perf_counter() - start
+        return labels, time.perf_counter() - clock
 
-    def _train_federated(
-        self, at: Carried, options: FederateOptions, kept: Arrays
-    ) -> tuple[Arrays, int]:
-        """Returns the final weights, with centroids as `_predict` takes them, and rounds."""
-        stages = dec_stages(at.store.n_features, 10, self.config, options.seed)[-1:]
-        found, history = run_stages(stages, at.carrier, options.plan(len(at.store)), kept=kept)
-        return {**kept, **found, "initial_centers": found["clusters"]}, len(history)
+    def _run_federated(
+        self, dataset: FederatedDataset, backend: str, seed: int, start: Arrays
+    ) -> dict[str, Any]:
+        """Trains the last phase of federated DEC from `start`.
 
-    def _predict(self, kept: Arrays, X: np.ndarray) -> np.ndarray:
-        encoder, decoder = unpack_arrays("encoder", kept), unpack_arrays("decoder", kept)
-        dec = DEC.from_weights(encoder, decoder, kept["initial_centers"], self.model)
-        return dec.predict(X)
+        `end_hash` is of the model's arrays only: encoder, decoder and centroids.
+        """
+        clock = time.perf_counter()
+        model = FederatedDEC(
+            preset=self.model,
+            rounds=2 * TARGET_UPDATES,
+            backend=BACKENDS[backend](n_workers=2),
+            random_state=seed,
+        )
+        config = model.config(dataset)
+        with model.begin(dataset, seed) as fit:
+            *_, clustering = clustering_phases(fit.n_features, 10, config, seed)
+            at = fit.run([clustering], start=Position(artifacts=start))
+        X, y = dataset.pooled()
+        found, centroids = at.artifacts, at.artifacts["clusters"]
+        arrays = [*unpack_arrays("encoder", found), *unpack_arrays("decoder", found), centroids]
+        return {
+            "federated": _score(y, self._predict(found, centroids, X)),
+            "end_hash": digest(*arrays)[:16],
+            "rounds": len(at.history),
+            "config": to_dict(config),
+            "seconds": round(time.perf_counter() - clock, 1),
+        }
+
+    def _predict(self, weights: Arrays, centroids: np.ndarray, X: np.ndarray) -> np.ndarray:
+        encoder, decoder = unpack_arrays("encoder", weights), unpack_arrays("decoder", weights)
+        return DEC.from_weights(encoder, decoder, centroids, self.model).predict(X)
 
 
 def _score(y: Any, labels: np.ndarray) -> dict[str, float]:

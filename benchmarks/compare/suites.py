@@ -16,7 +16,7 @@ Score = Callable[[Case], float]
 # 34,000 weights, which suits the 1,797 samples of 64 features in digits.
 DEC: Settings = {
     "model.dims": [128, 64, 10],
-    "pretraining_rounds": 40,
+    "pretrain_rounds": 40,
     "lloyd_rounds": 20,
     "rounds": 21,
 }
@@ -24,7 +24,7 @@ GAN: Settings = {"rounds": 10, "work.iterations": 20, "lloyd_rounds": 10}
 GAN_LONG: Settings = {"rounds": 10, "work.iterations": 100, "lloyd_rounds": 20}
 GAN_ON_SERVER: Settings = {**GAN_LONG, "rounds": 100, "work.iterations": 10, "generator": "server"}
 GAN_CARRIED: Settings = {**GAN_LONG, "work.carry_optimizer": True}
-_QUICK: Settings = {"pretraining_rounds": 2, "lloyd_rounds": 2, "rounds": 3}
+_QUICK: Settings = {"pretrain_rounds": 2, "lloyd_rounds": 2, "rounds": 3}
 
 HETEROGENEITY = ("iid", "dirichlet 1", "dirichlet 0.3", "dirichlet 0.1", "one_class")
 
@@ -57,7 +57,7 @@ def _list_mnist_writers(seeds: Sequence[int]) -> Iterator[Case]:
     # A writer has about 90 samples: small batches give several steps, small networks cheap ones.
     work: Settings = {
         "model.dims": [256, 64, 10],
-        "pretraining_rounds": 60,
+        "pretrain_rounds": 60,
         "pretraining.epochs": 4,
         "pretraining.batch_size": 16,
         "lloyd_rounds": 10,
@@ -80,7 +80,7 @@ def _list_mnist_clustergan(seeds: Sequence[int]) -> Iterator[Case]:
 
 
 def _list_scaling(seeds: Sequence[int]) -> Iterator[Case]:
-    base: Settings = {"pretraining_rounds": 6, "pretraining.epochs": 1, "model.dims": [128, 10]}
+    base: Settings = {"pretrain_rounds": 6, "pretraining.epochs": 1, "model.dims": [128, 10]}
     for seed in seeds:
         case = Case("autoencoder", "mnist", n_clients=10, seed=seed, settings=base)
         cases = [

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.reproduce.table_rows import Row, count_scored
-from tfcluster.data.catalog import DATASETS, needs_scaling
+from tfcluster.data import DATASETS
+from tfcluster.data.catalog import needs_scaling
 
 NAME = "baselines"
 RESTARTS = 20
@@ -132,12 +133,12 @@ def run_baseline(dataset: str, split: str, method: str, seed: int) -> dict[str, 
       InputError: If the data is not available.
     """
     from tfcluster import metrics
-    from tfcluster.data.loading import load_data
+    from tfcluster.data import load_data
     from tfcluster.runtime import collect_provenance
 
-    X, y, _ = load_data(dataset, split)
+    data = load_data(dataset, split)
     start = time.perf_counter()
-    labels = BASELINES[method].predict(X, DATASETS[dataset].n_classes, seed)
+    labels = BASELINES[method].predict(data.X, DATASETS[dataset].n_classes, seed)
     seconds = round(time.perf_counter() - start, 1)
     return {
         "algorithm": NAME,
@@ -145,8 +146,8 @@ def run_baseline(dataset: str, split: str, method: str, seed: int) -> dict[str, 
         "split": split,
         "method": method,
         "seed": seed,
-        "n_samples": len(X),
-        "scores": {**metrics.score(X, labels, y), "seconds": seconds},
+        "n_samples": len(data.X),
+        "scores": {**metrics.score(data.X, labels, data.y), "seconds": seconds},
         **collect_provenance(),
     }
 

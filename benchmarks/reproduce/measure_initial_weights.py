@@ -20,11 +20,10 @@ import tensorflow as tf
 from benchmarks.record import append, read_results
 from benchmarks.reproduce.weight_spread import tabulate_spread
 from tfcluster import metrics
-from tfcluster.cli.train_clustergan import load_rows
 from tfcluster.clustergan.codes import cluster_codes
 from tfcluster.clustergan.trainer import GANTrainer
 from tfcluster.config import GAN_PRESETS
-from tfcluster.data.loading import Dataset
+from tfcluster.data import DATASETS, Dataset, load_data
 from tfcluster.runtime import collect_provenance, set_threads
 from tfcluster.training.phases import run_phases
 from tfcluster.validation import check_seed
@@ -66,9 +65,11 @@ class SeparatedRuns:
 
     def __init__(self, dataset: str, steps: int) -> None:
         self.dataset = dataset
-        self.data = load_rows(dataset)
+        is_split = "fit" in DATASETS[dataset].splits
+        splits = ("fit", "validation", "test") if is_split else ("all",) * 3
+        trained, self.validation, self.test = (load_data(dataset, split) for split in splits)
         self.config = dataclasses.replace(GAN_PRESETS[dataset], steps=steps)
-        self.x = tf.constant(self.data.fit.X)
+        self.x = tf.constant(trained.X)
         self.trainer = GANTrainer(self.x.shape[1], 10, self.config)
 
     def run(self, weights: int, draws: int) -> dict[str, Any]:
@@ -88,8 +89,8 @@ class SeparatedRuns:
             "weights": weights,
             "draws": draws,
             "steps": self.config.steps,
-            "validation": self._score(self.data.validation),
-            "test": self._score(self.data.test),
+            "validation": self._score(self.validation),
+            "test": self._score(self.test),
             "seconds": seconds,
             **collect_provenance(),
         }

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from federated.algorithms.clustergan import AdversarialWork
 from federated.algorithms.evaluation import Evaluation, Labeling
 from federated.algorithms.gan_codes import GANArgmax, GANCodes, NearestCentroid
-from federated.backends.descriptions import BackendDescription
+from federated.backends.descriptions import BackendDescription, OpenBackend
 from federated.core.aggregation import Aggregation, find_aggregation
 from federated.core.algorithm import State
 from federated.core.phases import Phase
@@ -87,8 +87,8 @@ class FederatedClusterGAN(FederatedEstimator):
       n_clients: As for `FederatedDEC`.
       alpha: As for `FederatedDEC`.
       per_client: As for `FederatedDEC`.
-      evaluate_every: Rounds between two looks at the use of clusters.
-      backend: "local", "flower", "tff", or e.g. `Flower(n_workers=2)`.
+      evaluate_every: Rounds between two looks at the use of clusters; 0 looks at the end only.
+      backend: As for `FederatedDEC`.
       overrides: As for `FederatedDEC`; see `FederatedGANConfig`.
       random_state: As for `FederatedDEC`.
 
@@ -137,7 +137,7 @@ class FederatedClusterGAN(FederatedEstimator):
         alpha: float | None = None,
         per_client: int | None = None,
         evaluate_every: int = 1,
-        backend: str | BackendDescription = "local",
+        backend: str | BackendDescription | OpenBackend = "local",
         overrides: Mapping[str, Any] | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -283,7 +283,7 @@ class _Scorer:
     def __call__(self, phase: Phase, state: State, record: RoundRecord) -> dict[str, Any]:
         """Returns scores where they are due."""
         if isinstance(phase, AdversarialPhase):
-            is_due = record.step == 1 or record.step % self._every == 0
+            is_due = self._every > 0 and (record.step == 1 or record.step % self._every == 0)
             if not (is_due or record.is_last):
                 return {}
             generator, _, encoder = phase.networks(state)

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from federated.algorithms.dec import Target
 from federated.algorithms.evaluation import DECLabeling, Evaluation
 from federated.algorithms.kmeans import DECEmbedding
-from federated.backends.descriptions import BackendDescription
+from federated.backends.descriptions import BackendDescription, OpenBackend
 from federated.core.aggregation import Aggregation, find_aggregation
 from federated.core.algorithm import State
 from federated.core.local_training import LocalWork
@@ -86,8 +86,9 @@ class FederatedDEC(FederatedEstimator):
       alpha: Concentration of "dirichlet" and "quantity", e.g. 0.3. (DEC's own alpha is set by a
         `DECConfig` as preset.)
       per_client: Shards per client of "shards".
-      evaluate_every: Rounds between two scores.
-      backend: "local", "flower", "tff", or e.g. `Flower(n_workers=2)`.
+      evaluate_every: Rounds between two scores; 0 scores the result only.
+      backend: "local", "flower", "tff", or e.g. `Flower(n_workers=2)`; or an `OpenBackend`, which
+        several fits on its clients can share.
       overrides: Fields of the configuration that no argument reaches, by path, e.g.
         `{"pretraining.batch_size": 32}`; see `FederatedDECConfig`.
       random_state: Seed. The same seed on the same machine with the same threads and backend gives
@@ -99,7 +100,8 @@ class FederatedDEC(FederatedEstimator):
       cluster_centers_: `(n_clusters, dims[-1])` centroids in the embedding.
       n_clusters_: Number of clusters, the recommended one of several.
       scores_: Scores of the model on all clients' samples, exact, from sums.
-      initial_scores_: Those of the initial centroids ("AE + k-means").
+      initial_scores_: Those of the initial centroids ("AE + k-means"); empty if only the result
+        was scored.
       history_: A `RoundRecord` of every round.
       selection_: For several numbers of clusters, a record of each: scores and stability.
       recommendation_: The number recommended among several, and the `reason`; None of a single
@@ -144,7 +146,7 @@ class FederatedDEC(FederatedEstimator):
         alpha: float | None = None,
         per_client: int | None = None,
         evaluate_every: int = 10,
-        backend: str | BackendDescription = "local",
+        backend: str | BackendDescription | OpenBackend = "local",
         overrides: Mapping[str, Any] | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -301,7 +303,8 @@ class _Clustering:
             return {}
         update = (record.step - 1) // phase.interval
         every = max(1, self._evaluate_every // phase.interval)
-        if update % every and not record.is_last:
+        is_due = self._evaluate_every > 0 and update % every == 0
+        if not (is_due or record.is_last):
             return {}
         found = self.fit.evaluate(self._labeling, state.weights)
         self._last = found if record.is_last else None
@@ -309,9 +312,9 @@ class _Clustering:
 
     @property
     def initial_scores(self) -> dict[str, Any]:
-        """Scores of the initial centroids; empty without a round of clustering."""
-        scored = [record for record in self.own_history if record.scores]
-        return dict(scored[0].scores) if scored else {}
+        """Scores of the initial centroids, of the first target update; empty without them."""
+        updates = [record for record in self.own_history if record.phase == ClusteringPhase.name]
+        return dict(updates[0].scores) if updates else {}
 
     def describe(self) -> dict[str, Any]:
         """Returns what is compared between numbers of clusters."""

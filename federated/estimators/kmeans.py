@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from federated.algorithms.evaluation import Evaluation
 from federated.algorithms.gan_codes import NearestCentroid
 from federated.algorithms.kmeans import InputSpace
-from federated.backends.descriptions import BackendDescription
+from federated.backends.descriptions import BackendDescription, OpenBackend
 from federated.core.algorithm import State
 from federated.core.phases import Phase
 from federated.core.records import RoundRecord
@@ -76,7 +76,7 @@ class FederatedKMeans(FederatedEstimator):
       n_clients: Number of clients of one matrix; None for five.
       alpha: Concentration of "dirichlet" and "quantity".
       per_client: Shards per client of "shards".
-      backend: "local", "flower", "tff", or e.g. `Flower(n_workers=2)`.
+      backend: As for `FederatedDEC`.
       random_state: As for `FederatedDEC`.
 
     Attributes:
@@ -109,7 +109,7 @@ class FederatedKMeans(FederatedEstimator):
         n_clients: int | None = None,
         alpha: float | None = None,
         per_client: int | None = None,
-        backend: str | BackendDescription = "local",
+        backend: str | BackendDescription | OpenBackend = "local",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_clusters = n_clusters

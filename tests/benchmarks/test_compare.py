@@ -14,7 +14,7 @@ from benchmarks.compare.suites import SUITES
 from tfcluster.cli import main as cli
 from tfcluster.errors import InputError
 
-QUICK = {"pretraining_rounds": 1, "lloyd_rounds": 1, "rounds": 3, "model.dims": [16, 10]}
+QUICK = {"pretrain_rounds": 1, "lloyd_rounds": 1, "rounds": 3, "model.dims": [16, 10]}
 CASE = Case("dec", n_clients=2, settings=QUICK, evaluate_every=1)
 
 

@@ -1,7 +1,16 @@
+import functools
+import json
 import statistics
 
+import pytest
+
+from benchmarks.compare.case_models import make_estimator
+from benchmarks.compare.cases import parse_case
+from benchmarks.compare.result_files import ResultFile, make_path, read_suites
+from benchmarks.compare.suites import SUITES
 from benchmarks.readme import README, insert_results
-from benchmarks.record import read_results
+from benchmarks.record import RESULTS, read_results
+from tfcluster.config import from_dict, to_dict, to_python
 
 
 def test_the_readme_is_made_from_the_results():
@@ -34,3 +43,32 @@ def test_pendigits_at_full_length_is_no_worse_than_published():
     purities = [run["scores"]["validation samples"]["purity"] for run in runs]
     assert statistics.mean(purities) >= 0.764
     assert max(run["scores"]["ClusterGAN"]["purity"] for run in runs) >= 0.74
+
+
+def reach(config, path):
+    return functools.reduce(getattr, path.split("."), config)
+
+
+@pytest.mark.parametrize("suite", read_suites(RESULTS))
+def test_settings_of_every_committed_case_make_a_configuration(suite):
+    for line in ResultFile(make_path(RESULTS, suite)):
+        case = parse_case(line["case"])
+        config = make_estimator(case, 10).config()
+        for path, value in case.settings.items():
+            found = config.aggregation.name if path == "aggregation" else reach(config, path)
+            assert found == to_python(value), path
+
+
+@pytest.mark.parametrize("suite", read_suites(RESULTS))
+def test_committed_runs_are_not_run_again(suite):
+    results = ResultFile(make_path(RESULTS, suite))
+    seeds = range(SUITES[suite].n_seeds)
+    cases = [c for stage in SUITES[suite].stages for c in stage(seeds, results.get_score)]
+    assert {case.key for case in cases} == {parse_case(line["case"]).key for line in results}
+    assert all(map(results.has_finished, cases))
+
+
+@pytest.mark.parametrize("name", ["federated_dec_paired", "federated_clustergan"])
+def test_committed_configurations_are_those_of_today(name):
+    for line in read_results(name):
+        assert json.loads(json.dumps(to_dict(from_dict(line["config"])))) == line["config"]

@@ -12,7 +12,9 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from federated import FedAvgM, FederatedClusterGAN, FederatedDEC, FederatedKMeans, Flower, Local
+from federated.backends.descriptions import open_backend
 from federated.cli.options import FederatedDECOptions, FederatedGANOptions
+from federated.data.federated_dataset import dataset_of_arrays
 from tests.tfcluster.helpers import blobs
 from tfcluster import DEC, ClusterGAN, InputError, metrics
 from tfcluster.files import load_arrays
@@ -100,6 +102,22 @@ def test_records_tell_what_happened(fitted):
         assert not record.scores or record.kind == "target update"
         json.dumps(record.to_dict())
     assert fitted.n_iter_ == len(fitted.history_)
+
+
+def test_only_the_result_is_scored_if_asked(fitted):
+    model = FederatedDEC(3, **SMALL, evaluate_every=0).fit(CLIENTS, CLASSES)
+    *others, last = model.history_
+    assert not any(record.scores for record in others)
+    assert last.scores == model.scores_ == fitted.scores_
+    assert model.initial_scores_ == {}
+
+
+def test_fits_share_an_open_backend(fitted):
+    dataset = dataset_of_arrays(CLIENTS, CLASSES)
+    with open_backend("local", dataset) as opened:
+        models = [FederatedDEC(3, **SMALL, backend=opened).fit(dataset) for _ in range(2)]
+    for model in models:
+        assert_same_bits(model, fitted)
 
 
 def test_the_model_stands_alone(fitted, tmp_path):
@@ -332,8 +350,12 @@ def test_clustergan(generator, tmp_path):
     unit = {name: (x - X.min()) / np.ptp(X) for name, x in CLIENTS.items()}
     model = FederatedClusterGAN(
         3, preset="pendigits", generator=generator, n_noise=2, critic_steps=2, batch_size=16,
-        iterations=2, rounds=2, lloyd_rounds=2, backend=Local(n_workers=1), random_state=0,
+        iterations=2, rounds=2, lloyd_rounds=2, evaluate_every=0, backend=Local(n_workers=1),
+        random_state=0,
     ).fit(unit, CLASSES)  # fmt: skip
+    scored = [record for record in model.history_ if record.scores]
+    assert [record.phase for record in scored] == ["adversarial", "centroids"]
+    assert all(record.is_last for record in scored)
     assert {"accuracy", "clusters_used"} <= set(model.argmax_scores_)
     assert model.sample(4, 1).shape == (4, 6)
     assert model.transform(unit["Oslo"]).shape == (30, 5)
