@@ -37,7 +37,7 @@ def read_file(path: Path) -> RawData:
     return _read_csv(path) if suffix == ".csv" else read_arrays(path)
 
 
-def _unreadable(path: Path, rule: str, error: Exception) -> InputError:
+def _make_unreadable(path: Path, rule: str, error: Exception) -> InputError:
     return InputError(f"{path} cannot be read: {rule} ({type(error).__name__}: {error}).")
 
 
@@ -63,7 +63,7 @@ def read_numpy(path: Path, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
     # a damaged file fails in NumPy, zipfile, zlib or the parser of the header
     except Exception as error:
         rule = "it must be a whole .npy or .npz file of plain arrays, without Python objects"
-        raise _unreadable(path, rule, error) from error
+        raise _make_unreadable(path, rule, error) from error
 
 
 def read_arrays(path: Path) -> RawData:
@@ -81,7 +81,7 @@ def read_arrays(path: Path) -> RawData:
     names = tuple(map(str, found.pop("feature_names", np.array([])).ravel()))
     if "X" in found or "x" in found:
         X = found["X" if "X" in found else "x"]
-        return _checked(path, RawData(X, found.get("y"), feature_names=names))
+        return _check_raw(path, RawData(X, found.get("y"), feature_names=names))
     parts = [found[name] for name in ("x_train", "x_test") if name in found]
     labels = [found[name] for name in ("y_train", "y_test") if name in found]
     if len(parts) != 2 or len(labels) == 1:
@@ -89,7 +89,9 @@ def read_arrays(path: Path) -> RawData:
             f"{path} must hold X or x (and optionally y), or x_train and x_test (and optionally "
             f"y_train and y_test); of these it holds: {', '.join(found) or 'none'}."
         )
-    train, test = (_checked(path, RawData(*part)) for part in itertools.zip_longest(parts, labels))
+    train, test = (
+        _check_raw(path, RawData(*part)) for part in itertools.zip_longest(parts, labels)
+    )
     if train.X.shape[1:] != test.X.shape[1:]:
         raise InputError(
             f"{path}: x_train and x_test must have samples of one shape, "
@@ -99,7 +101,7 @@ def read_arrays(path: Path) -> RawData:
     if train.y is not None and test.y is not None:
         _check_one_kind(path, "y", train.y, test.y, lambda part: part.dtype.kind in "biuf")
     y = np.concatenate([train.y, test.y]) if labels else None
-    return _checked(path, RawData(np.concatenate(parts), y, len(train.X), names))
+    return _check_raw(path, RawData(np.concatenate(parts), y, len(train.X), names))
 
 
 def _check_one_kind(
@@ -117,13 +119,13 @@ def _check_one_kind(
         )
 
 
-def _checked(path: Path, raw: RawData) -> RawData:
+def _check_raw(path: Path, raw: RawData) -> RawData:
     """Returns checked data: numbers of a usable shape, a label for each sample, and names."""
     X = raw.X
     if X.ndim not in (2, 3) or X.size == 0:
         raise InputError(
-            f"{path}: features must be (n_samples, n_features) or images (n, h, w), none "
-            f"of these 0; received the shape {X.shape}."
+            f"{path}: features must be (n_samples, n_features) or images (n, h, w), with no axis "
+            f"of length 0; received the shape {X.shape}."
         )
     if X.dtype.kind not in "biuf":
         raise InputError(f"{path}: features must be real numbers, received {X.dtype}.")
@@ -142,7 +144,7 @@ def _checked(path: Path, raw: RawData) -> RawData:
 
 
 def _read_csv(path: Path) -> RawData:
-    lines = _csv_lines(path)
+    lines = _read_csv_lines(path)
     first = next(lines, None)
     if first is None:
         raise InputError(f"{path} is empty: a .csv file needs at least one row of numbers.")
@@ -161,10 +163,10 @@ def _read_csv(path: Path) -> RawData:
         features.append(_numbers(path, line, cells, names, at))
     named = tuple(name for i, name in enumerate(names) if i != at) if is_header else ()
     y = None if at is None else np.array(labels)
-    return _checked(path, RawData(np.array(features), y, feature_names=named))
+    return _check_raw(path, RawData(np.array(features), y, feature_names=named))
 
 
-def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _read_csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yields number, from 1, and stripped cells of each line that is not blank."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -173,7 +175,7 @@ def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
                 if cells:
                     yield reader.line_num, [cell.strip() for cell in cells]
     except (OSError, UnicodeError, csv.Error) as error:
-        raise _unreadable(
+        raise _make_unreadable(
             path, "a .csv file is UTF-8 text of comma-separated cells", error
         ) from error
 
