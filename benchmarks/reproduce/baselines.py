@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.reproduce.rows import Row, n_scored
-from tfcluster.data.datasets import DATASETS, needs_scaling
+from tfcluster.data.catalog import DATASETS, needs_scaling
 
 NAME = "baselines"
 RESTARTS = 20
@@ -132,7 +132,7 @@ def run(dataset: str, split: str, method: str, seed: int) -> dict[str, Any]:
     from tfcluster.data.loading import load_data
     from tfcluster.runtime import provenance
 
-    X, y, _ = load_data(dataset, split)
+    X, y, *_ = load_data(dataset, split)
     start = time.perf_counter()
     labels = BASELINES[method].labels(X, DATASETS[dataset].n_classes, seed)
     seconds = round(time.perf_counter() - start, 1)

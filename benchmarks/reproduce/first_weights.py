@@ -20,7 +20,7 @@ import tensorflow as tf
 from benchmarks.record import append, read_results
 from benchmarks.reproduce.spread import spread_table
 from tfcluster import metrics
-from tfcluster.cli.train_clustergan import load_rows
+from tfcluster.cli.train_clustergan import load_splits
 from tfcluster.clustergan.estimator import cluster_codes
 from tfcluster.clustergan.trainer import GANTrainer
 from tfcluster.config import GAN_PRESETS
@@ -66,7 +66,7 @@ class Runs:
 
     def __init__(self, dataset: str, steps: int) -> None:
         self.dataset = dataset
-        self.rows = load_rows(dataset)
+        self.rows = load_splits(dataset)
         self.config = dataclasses.replace(GAN_PRESETS[dataset], steps=steps)
         self.x = tf.constant(self.rows.fit.X)
         self.trainer = GANTrainer(self.x.shape[1], 10, self.config)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tfcluster.cli import published
-from tfcluster.data.datasets import DATASETS
+from tfcluster.data.catalog import DATASETS
 
 FOLDER = Path("runs/reproduce")
 """Where the commands behind the results write their runs."""
@@ -76,10 +76,10 @@ class Row:
         if self.overrides:
             return []
         if self.algorithm == "dec":
-            lines = published.dec_lines(self.preset, self.dataset)
+            lines = published.find_dec_scores(self.preset, self.dataset)
             kind = published.DEC_KINDS[self.preset]
             return [Published(method, kind, scores) for method, scores in lines.items()]
-        kinds = published.clustergan_lines(self.dataset)
+        kinds = published.find_clustergan_scores(self.dataset)
         return [Published("ClusterGAN", kind, scores) for kind, scores in kinds.items()]
 
     def runs(self, results: Sequence[Result]) -> list[Result]:
@@ -124,7 +124,7 @@ class Row:
 def n_scored(dataset: str, split: str) -> int:
     """How many rows are scored, known without the data."""
     info = DATASETS[dataset]
-    return info.n_rows - (info.n_train or 0) if split == "test" else info.n_rows
+    return info.n_samples - (info.n_train or 0) if split == "test" else info.n_samples
 
 
 _PUBLISHED_DEC = [Row("dec", dataset, preset) for preset, dataset in published.DEC]

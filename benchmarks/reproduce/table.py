@@ -12,7 +12,7 @@ from benchmarks.record import read_results
 from benchmarks.reproduce import baselines
 from benchmarks.reproduce.rows import ROWS, Published, Result, Row, Scores, n_scored
 from tfcluster.cli import published
-from tfcluster.data.datasets import DATASETS
+from tfcluster.data.catalog import DATASETS
 
 Results = Mapping[str, Sequence[Result]]
 """Algorithm, or "baselines", to result lines."""

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 from rich.console import Console
 
-from tfcluster.cli.main import (
-    DataSet,
-    Out,
-    Resume,
-    Seed,
-    Threads,
-    Verbose,
-    assignments,
-    folder_of,
-    overrides,
-    show_tensorflow_log,
-)
+from tfcluster.cli.options import make_set_option as overrides
+from tfcluster.cli.options import parse_assignments as assignments
+
+# Until these commands are made from their options by `tfcluster.cli.commands`.
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show TensorFlow's log.")]
+Out = Annotated[
+    Optional[Path],
+    typer.Option(
+        help="Folder for the results; new or empty. [default: runs/ALGORITHM-DATASET-SEED]"
+    ),
+]
+DataSet = Annotated[str, typer.Option(help="Name of a data set, or a .npz, .npy or .csv file.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed.")]
+Threads = Annotated[
+    Optional[int], typer.Option(min=1, help="Operations run at a time. [default: cores, at most 2]")
+]
+Resume = Annotated[bool, typer.Option(help="Resume the run in --out.")]
+
+
+def folder_of(out: Path | None, algorithm: str, dataset: str, seed: int) -> Path:
+    """Returns the folder that was asked for, or the usual one."""
+    return out or Path("runs") / f"{algorithm}-{Path(dataset).stem}-{seed}"
+
+
+def show_tensorflow_log(verbose: bool) -> None:
+    """Shows what TensorFlow's own code logs."""
+    if verbose:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"
+
 
 federate = typer.Typer(
     no_args_is_help=True, help="Train over clients that keep their data, and write a folder."
@@ -123,7 +142,7 @@ def federate_dec(
         preset=preset,
         n_clusters=n_clusters,
         seed=seed,
-        threads=threads or 0,
+        threads=threads,
         overrides=assignments(set_ or []),
         partition=partition,
         clients=clients or 0,
@@ -216,7 +235,7 @@ def federate_clustergan(
         preset=preset,
         n_clusters=n_clusters,
         seed=seed,
-        threads=threads or 0,
+        threads=threads,
         overrides=assignments(set_ or []),
         partition=partition,
         clients=clients or 0,

@@ -40,7 +40,7 @@ from federated.phases.clustergan import (
     matched_centers,
 )
 from tfcluster import plots
-from tfcluster.cli.run import MethodScores
+from tfcluster.cli.score_tables import MethodScores
 from tfcluster.clustergan.estimator import ClusterGAN, check_range
 from tfcluster.clustergan.networks import Networks, check_width
 from tfcluster.config import GANConfig, gan_config, override
@@ -249,12 +249,12 @@ class _Run(FederatedRun):
         found = np.concatenate(labels)
         rows = [np.asarray(self.at.store.rows(i)[0]) for i in range(len(self.at.store))]
         codes = np.concatenate([gan.transform(x) for x in rows])
-        plots.adversarial_curves(folder / "curves.png", history, unit="round")
+        plots.draw_adversarial_curves(folder / "curves.png", history, unit="round")
         training = [record for record in history if record["phase"] == "adversarial"]
-        plots.cluster_use(folder / "cluster_use.png", training, unit="round")
-        plots.embedding(folder / "embedding.png", codes, found, y=y)
+        plots.draw_cluster_sizes(folder / "cluster_use.png", training, unit="round")
+        plots.draw_embedding(folder / "embedding.png", codes, found, y=y)
         samples = np.stack([gan.sample(_SHOWN, k) for k in range(self.n_clusters)])
-        plots.samples(folder / "samples.png", samples, federation.picture)
+        plots.draw_generated_samples(folder / "samples.png", samples, federation.picture)
         if y is not None:
-            plots.confusion(folder / "confusion.png", y, found)
+            plots.draw_confusion(folder / "confusion.png", y, found)
         self.draw_client_clusters(labels)

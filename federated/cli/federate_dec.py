@@ -194,15 +194,17 @@ class _Run(FederatedRun):
         folder, federation = self.run.path, self.at.federation
         X, y = self._unscaled(scale)
         found = np.concatenate(labels)
-        plots.curves(folder / "curves.png", history, tol=self.config.model.tol, unit="round")
-        plots.embedding(
-            folder / "embedding.png", dec.transform(X), found, centers=dec.cluster_centers_, y=y
+        plots.draw_training_curves(
+            folder / "curves.png", history, tol=self.config.model.tol, unit="round"
         )
-        plots.top_confidence(
+        plots.draw_embedding(
+            folder / "embedding.png", dec.transform(X), found, centroids=dec.cluster_centers_, y=y
+        )
+        plots.draw_top_confidence(
             folder / "top_confidence.png", X, dec.soft_assign(X), federation.picture
         )
         if y is not None:
-            plots.confusion(folder / "confusion.png", y, found)
+            plots.draw_confusion(folder / "confusion.png", y, found)
         self.draw_client_clusters(labels)
 
 

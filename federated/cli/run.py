@@ -22,18 +22,10 @@ from federated.core.sampling import Participant, Plan
 from federated.data.client_store import ClientStore, Rows
 from federated.data.federated_dataset import Federation, Split, load_federation
 from tfcluster import metrics, plots
-from tfcluster.cli.run import (
-    MethodScores,
-    RunOptions,
-    asked,
-    logged,
-    numbers_of_clusters,
-    open_folder,
-    settled,
-    told_how_to_resume,
-)
-from tfcluster.cli.run_folder import RunFolder, label_table
-from tfcluster.cli.tables import print_partition, print_scores
+from tfcluster.cli.cluster_tables import print_partition
+from tfcluster.cli.options import RunOptions
+from tfcluster.cli.run_folder import RunFolder, format_labels, open_run_folder, settle_threads
+from tfcluster.cli.score_tables import MethodScores, print_scores
 from tfcluster.dec.self_training import fit_kmeans
 from tfcluster.errors import InputError, unknown_name
 from tfcluster.estimator import digest
@@ -151,7 +143,7 @@ def carried(backend: str, federation: Federation, options: FederateOptions) -> I
     scratch = Path(tempfile.mkdtemp(prefix="tfcluster-"))
     with engine_processes(scratch):
         store = ClientStore.write(scratch, federation.clients, federation.names)
-        carrier = make_carrier(backend, store, options.threads)
+        carrier = make_carrier(backend, store, options.n_threads)
         everyone = options.plan(len(store)).round(0, everyone=True)
         with contextlib.closing(carrier):
             scaling = None
@@ -165,7 +157,7 @@ def show_partition(console: Console, run: RunFolder, federation: Federation) -> 
     """Prints and draws who has how many rows of which class."""
     counts, classes = federation.counts(), federation.classes or ("rows",)
     print_partition(console, counts, federation.names, classes)
-    plots.partition(run.path / "partition.png", counts, federation.names, classes)
+    plots.draw_partition(run.path / "partition.png", counts, federation.names, classes)
 
 
 def is_standardized(federation: Federation, standardize: bool | None) -> bool:
@@ -180,7 +172,7 @@ def one_number_of_clusters(options: RunOptions, federation: Federation) -> int:
       InputError: If it is no single number, or there are fewer rows.
     """
     classes = np.arange(len(federation.classes)) if federation.classes else None
-    numbers = numbers_of_clusters(options, classes)
+    numbers = options.parse_n_clusters(classes)
     if len(numbers) != 1:
         raise InputError(
             "Federated training takes one number of clusters, as --n-clusters 10. "
@@ -229,7 +221,7 @@ def write_client_labels(
         folder = run.path / "clients" / name.replace("/", "_")
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(folder / "labels.csv") as stream:
-            stream.write(label_table(rows).encode())
+            stream.write(format_labels(rows).encode())
         found.append(labels)
     return found
 
@@ -295,7 +287,7 @@ class FederatedRun:
         identity = {
             "data": digest(*map(np.ascontiguousarray, given)),
             "plan": dataclasses.asdict(plan),
-            "config": self.run.config()["config"],
+            "config": self.run.read_config()["config"],
         }
         with TrainingProgress(self.console, unit="rounds") as progress:
             return run_stages(
@@ -305,7 +297,7 @@ class FederatedRun:
                 names=self.at.store.names,
                 facts={"backend": self.backend},
                 score=score,
-                monitor=told_of_left_out(self.console, watch(logged(self.run, progress))),
+                monitor=told_of_left_out(self.console, watch(self.run.log_before(progress))),
                 checkpoint=RoundCheckpoint(self.run.path / "checkpoint.npz", identity),
             )
 
@@ -331,7 +323,7 @@ class FederatedRun:
     def draw_client_clusters(self, labels: Sequence[np.ndarray]) -> None:
         """Draws how many rows of each cluster a client has."""
         counts = np.stack([np.bincount(own, minlength=self.n_clusters) for own in labels])
-        plots.partition(
+        plots.draw_partition(
             self.run.path / "client_clusters.png",
             counts,
             self.at.federation.names,
@@ -344,7 +336,7 @@ class FederatedRun:
         phases = dict.fromkeys(record["phase"] for record in history)
         rounds = {phase: sum(r["phase"] == phase for r in history) for phase in phases}
         result = {
-            **asked(self.run),
+            **self.run.describe(),
             "backend": self.backend,
             "n_clusters": self.n_clusters,
             "clients": len(self.at.store),
@@ -364,7 +356,7 @@ def checked(
       InputError: If an option or the data does not fit.
     """
     check_backend(backend)
-    options = settled(options, out, resume)
+    options = settle_threads(options, out, resume)
     federation = options.federation()
     check_finite(federation, options.standardize)
     options.plan(len(federation.names))
@@ -389,9 +381,9 @@ def begun(
     Yields:
       The fields of a `FederatedRun`.
     """
-    run = open_folder(algorithm, options, config, out, resume)
-    set_threads(options.threads)
-    with told_how_to_resume(out, console):
+    run = open_run_folder(algorithm, options, config, out, resume)
+    set_threads(options.n_threads)
+    with run.announce(console):
         show_partition(console, run, federation)
         console.print(f"Starting the {backend} engine ...")
         with carried(backend, federation, options) as at:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfcluster.data.files import read_file
 from tfcluster.data.loading import Dataset, load_data
+from tfcluster.data.readers import read_file
 from tfcluster.errors import InputError
 from tfcluster.metrics import encode_labels
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from federated.data.client_files import load_folder
 from federated.data.client_store import Rows
 from federated.data.partition import make_partition
-from tfcluster.data.datasets import GROUPS, needs_scaling
+from tfcluster.data.catalog import GROUPS, needs_scaling
 from tfcluster.data.loading import DATASETS, Picture, load_data, load_groups
 from tfcluster.errors import InputError
 from tfcluster.metrics import encode_labels

@@ -24,13 +24,13 @@ SEED = 4
 
 @pytest.fixture(scope="module")
 def fitted():
-    X, _, _ = load_data("digits")
+    X = load_data("digits").X
     config = dataclasses.replace(GAN_PRESETS["digits"], steps=3)
     return ClusterGAN(10, preset=config, random_state=SEED).fit(X)
 
 
 def test_one_seed_for_both_is_the_estimators_run(fitted):
-    X, y, _ = load_data("digits")
+    X, y, *_ = load_data("digits")
     labels = cluster_codes(fitted.transform(X), 10, fitted.config_).labels_
     runs = first_weights.Runs("digits", 3)
     other, same = (runs.line(SEED, draws) for draws in (5, SEED))
@@ -40,7 +40,7 @@ def test_one_seed_for_both_is_the_estimators_run(fitted):
 
 
 def test_a_central_run_of_the_estimators_seed_is_the_estimators(fitted):
-    X, _, _ = load_data("digits")
+    X = load_data("digits").X
     trainer = GANTrainer(64, 10, fitted.config_)
     for _ in range(2):  # a loop that was used before begins anew
         made = central_gan(trainer, X, check_seed(SEED))
