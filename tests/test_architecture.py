@@ -23,8 +23,11 @@ ENGINES = {
 
 BASE = [
     f"tfcluster/{name}"
-    for name in ("errors", "files", "layers", "metrics", "runtime", "scaling", "validation")
-]
+    for name in (
+        "errors", "files", "keras_versions", "layers", "metrics", "runtime", "scaling",
+        "validation",
+    )
+]  # fmt: skip
 LEARNING = [*BASE, "tfcluster/config", "tfcluster/training"]
 ESTIMATOR = [*LEARNING, "tfcluster/estimator", "tfcluster/fitted"]
 MODELS = [*ESTIMATOR, "tfcluster/dec", "tfcluster/clustergan"]

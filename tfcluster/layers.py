@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tfcluster.errors import InputError
@@ -25,7 +26,7 @@ def soft_assignment(z: tf.Tensor, centroids: tf.Tensor, alpha: float = 1.0) -> t
     return similarity / tf.reduce_sum(similarity, axis=1, keepdims=True)
 
 
-@tf.keras.saving.register_keras_serializable(package="tfcluster")
+@keras.saving.register_keras_serializable(package="tfcluster")
 class ClusteringLayer(tf.keras.layers.Layer):
     """Assigns embeddings softly to learnable centroids; see `soft_assignment`.
 
@@ -76,7 +77,7 @@ class ClusteringLayer(tf.keras.layers.Layer):
         return {**super().get_config(), "n_clusters": self.n_clusters, "alpha": self.alpha}
 
 
-@tf.keras.saving.register_keras_serializable(package="tfcluster")
+@keras.saving.register_keras_serializable(package="tfcluster")
 class CoarseDense(tf.keras.layers.Dense):
     """A dense layer that computes only its product in bfloat16.
 
@@ -90,7 +91,7 @@ class CoarseDense(tf.keras.layers.Dense):
         return self.activation(tf.nn.bias_add(tf.cast(product, tf.float32), self.bias))
 
 
-@tf.keras.saving.register_keras_serializable(package="tfcluster")
+@keras.saving.register_keras_serializable(package="tfcluster")
 class BatchStatisticsNormalization(tf.keras.layers.Layer):
     """Normalizes by the batch's mean and variance, at inference too; shifts, never scales.
 

@@ -53,8 +53,11 @@ def load_folder(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], list[Dat
 
 def _kind(data: Dataset) -> str:
     """Returns what all clients must have alike."""
+    columns = f" ({', '.join(data.feature_names)})" if len(data.feature_names) <= 30 else ""
     drawn = f" drawn as {data.picture.kind} {data.picture.shape}" if data.picture else ""
-    return f"{data.X.shape[1]} features{drawn} with{'out' if data.y is None else ''} labels"
+    return (
+        f"{data.X.shape[1]} features{columns}{drawn} with{'out' if data.y is None else ''} labels"
+    )
 
 
 def _with_common_labels(files: Sequence[Path], datasets: Sequence[Dataset]) -> list[Dataset]:

@@ -42,12 +42,13 @@ class PartitionConfig:
     def make(self, n_samples: int, y: Any, groups: Any, seed: int, prefix: str | None) -> Any:
         """Returns the `Partition`; see `make_partition`."""
         is_natural = self.partition == "natural"
+        usual = None if is_natural else _CLIENTS
         return make_partition(
             self.partition,
             n_samples=n_samples,
             y=y,
             groups=groups,
-            n_clients=self.n_clients or (None if is_natural else _CLIENTS),
+            n_clients=usual if self.n_clients is None else self.n_clients,
             seed=seed,
             alpha=self.alpha,
             per_client=self.per_client,
@@ -66,6 +67,7 @@ class FederatedDataset:
       has_units: Whether features have units or missing values, so that they should be standardized.
       picture: How a sample is drawn, if it can be.
       feature_names: Names of the features; empty if they are not known.
+      has_columns: Whether the names are columns of data frames, which new samples must match.
       units: What undoes the scaling of a named data set; see `tfcluster.data.Dataset`.
       order: Where a matrix was partitioned, the row of each sample in it, in client order.
     """
@@ -76,6 +78,7 @@ class FederatedDataset:
     has_units: bool = False
     picture: Picture | None = None
     feature_names: tuple[str, ...] = ()
+    has_columns: bool = False
     units: Standardizer | None = None
     order: np.ndarray | None = None
 
@@ -138,7 +141,7 @@ def load_federated_dataset(dataset: str, config: PartitionConfig, seed: int) -> 
     made = partition_matrix(data.X, data.y, config, seed, groups=groups, prefix=word)
     return dataclasses.replace(
         made,
-        has_units=has_units,
+        has_units=has_units or bool(np.isnan(data.X).any()),
         picture=data.picture,
         feature_names=data.feature_names,
         units=data.units,
@@ -230,22 +233,20 @@ def dataset_of_arrays(
         labels = _labels_by_name(X, y)
     else:
         matrices = list(X)
-        names = names or [f"client {i}" for i in range(len(matrices))]
+        numbered = [f"client {i}" for i in range(len(matrices))]
+        names = numbered if names is None else list(map(str, names))
         labels = [None] * len(matrices) if y is None else list(y)
     _check_structure(names, matrices, labels)
     features = [_feature_names(matrix) for matrix in matrices]
     _check_same_features(names, features)
     arrays = [_matrix(name, matrix) for name, matrix in zip(names, matrices, strict=True)]
     _check_widths(names, arrays)
-    for name, x, own in zip(names, arrays, labels, strict=True):
-        if own is not None and np.shape(own) != (len(x),):
-            raise InputError(
-                f"`y` needs one class per sample. Received shape {np.shape(own)} for the {len(x)} "
-                f"samples of client {name}."
-            )
+    _check_labels(names, arrays, labels)
     made = _of_clients(names, arrays, labels)
     has_units = any(np.isnan(x).any() for x in arrays)
-    return dataclasses.replace(made, has_units=has_units, feature_names=features[0])
+    return dataclasses.replace(
+        made, has_units=has_units, feature_names=features[0], has_columns=bool(features[0])
+    )
 
 
 def _labels_by_name(X: Mapping[str, Any], y: Any) -> list[Any]:
@@ -273,6 +274,23 @@ def _check_structure(names: Sequence[str], matrices: Sequence[Any], labels: Sequ
         raise InputError(
             f"`y` needs the classes of all {len(matrices)} clients. Received: {len(labels)}."
         )
+
+
+def _check_labels(
+    names: Sequence[str], arrays: Sequence[np.ndarray], labels: Sequence[Any]
+) -> None:
+    without = [name for name, own in zip(names, labels, strict=True) if own is None]
+    if without and len(without) < len(names):
+        raise InputError(
+            "`y` needs the classes of all clients, or of none. Received none of client "
+            f"{', '.join(without)}."
+        )
+    for name, x, own in zip(names, arrays, labels, strict=True):
+        if own is not None and np.shape(own) != (len(x),):
+            raise InputError(
+                f"`y` needs one class per sample. Received shape {np.shape(own)} for the {len(x)} "
+                f"samples of client {name}."
+            )
 
 
 def _feature_names(matrix: Any) -> tuple[str, ...]:

@@ -31,9 +31,15 @@ from federated.data.federated_dataset import (
 )
 from federated.estimators.fit import Fit, begin_fit
 from tfcluster import metrics
+from tfcluster.config import to_python
 from tfcluster.errors import InputError
 from tfcluster.training.progress import TrainingProgress
-from tfcluster.validation import check_matrix, check_n_clusters, check_seed
+from tfcluster.validation import (
+    check_callbacks,
+    check_matrix,
+    check_n_clusters,
+    check_seed,
+)
 
 _LAST_SEED = 2**32 - 1
 
@@ -94,11 +100,26 @@ class FederatedEstimator(
           InputError: If X, an argument or the checkpoint does not fit.
           TrainingError: If training diverges or a client fails.
         """
+        check_callbacks(callbacks)
         seed = self._seed(checkpoint)
         dataset = self._dataset(X, y, names, seed)
         with self.begin(dataset, seed, callbacks, checkpoint, verbose) as fit:
             self._train(fit)
         return self
+
+    def fit_predict(self, X: Any, y: Any = None, **arguments: Any) -> np.ndarray:
+        """Fits and returns `labels_`; the arguments are those of `fit`."""
+        return self.fit(X, y, **arguments).labels_
+
+    def fit_transform(self, X: Any, y: Any = None, **arguments: Any) -> np.ndarray:
+        """Fits and returns the embedding of all samples, in the order of `labels_`."""
+        self.fit(X, y, **arguments)
+        if isinstance(X, FederatedDataset):
+            return self.transform(X.pooled()[0])
+        if isinstance(X, Mapping) or _is_list_of_matrices(X):
+            parts = X.values() if isinstance(X, Mapping) else X
+            return np.concatenate([self.transform(part) for part in parts])
+        return self.transform(X)
 
     @contextlib.contextmanager
     def begin(
@@ -125,7 +146,7 @@ class FederatedEstimator(
                     config,
                     checkpoint=checkpoint,
                     callbacks=callbacks,
-                    n_clusters=list(self._numbers()),
+                    n_clusters=list(map(int, self._numbers())),
                 )
             )
 
@@ -149,14 +170,15 @@ class FederatedEstimator(
             )
         dataset.check_finite(missing_allowed=config.standardize)
         for k in self._numbers():
-            config.search(k, 0).check(len(dataset.names))
+            config.search(int(k), 0).check(dataset.sizes)
 
     def _sampler(self, dataset: FederatedDataset, seed: int) -> ClientSampler:
-        return ClientSampler(len(dataset.names), self.clients_per_round, self.dropout, seed)
+        per_round, dropout = to_python(self.clients_per_round), to_python(self.dropout)
+        return ClientSampler(len(dataset.names), per_round, dropout, seed)
 
     def _numbers(self) -> Sequence[int]:
         """Returns the numbers of clusters to try."""
-        if not isinstance(self.n_clusters, Sequence):
+        if not isinstance(self.n_clusters, (Sequence, np.ndarray)):
             return [self.n_clusters]
         if not self.accepts_range:
             raise InputError(
@@ -165,7 +187,10 @@ class FederatedEstimator(
             )
         if not len(self.n_clusters):
             raise InputError("`n_clusters` must hold at least one number. Received none.")
-        return list(self.n_clusters)
+        several = list(self.n_clusters)
+        if len(set(several)) < len(several):
+            raise InputError(f"`n_clusters` must hold different numbers. Received: {several}.")
+        return several
 
     def _seed(self, checkpoint: Any) -> int:
         state = self.random_state
@@ -183,6 +208,8 @@ class FederatedEstimator(
 
     def _dataset(self, X: Any, y: Any, names: Sequence[str] | None, seed: int) -> FederatedDataset:
         if isinstance(X, FederatedDataset):
+            if y is not None or names is not None:
+                raise InputError("A `FederatedDataset` has its own classes and names.")
             return X
         if isinstance(X, Mapping) or _is_list_of_matrices(X):
             return dataset_of_arrays(X, y, names)
@@ -194,10 +221,14 @@ class FederatedEstimator(
         features = tuple(map(str, getattr(seen, "feature_names_in_", ())))
         has_units = bool(np.isnan(matrix).any())
         made = partition_matrix(matrix, y, how, seed)
-        return dataclasses.replace(made, feature_names=features, has_units=has_units)
+        return dataclasses.replace(
+            made, feature_names=features, has_columns=bool(features), has_units=has_units
+        )
 
-    def _is_standardized(self, dataset: FederatedDataset) -> bool:
-        return dataset.has_units if self.standardize is None else bool(self.standardize)
+    def _is_standardized(self, dataset: FederatedDataset | None) -> bool:
+        if self.standardize is not None:
+            return bool(self.standardize)
+        return dataset is not None and dataset.has_units
 
     # Fitted attributes; `_set_fitted` alone sets them.
 
@@ -222,10 +253,11 @@ class FederatedEstimator(
         self.cluster_centers_ = model.cluster_centers_
         self.n_clusters_ = len(model.cluster_centers_)
         self.n_features_in_ = dataset.n_features
-        self.__dict__.pop("feature_names_in_", None)
-        if dataset.feature_names:
-            self.feature_names_in_ = np.array(dataset.feature_names, dtype=object)
         labels = [self._labels_of(x) for x, _ in dataset.clients]
+        self.__dict__.pop("feature_names_in_", None)
+        if dataset.has_columns:  # from here on, columns of new samples are compared by name
+            self.feature_names_in_ = np.array(dataset.feature_names, dtype=object)
+            model.feature_names_in_ = self.feature_names_in_
         self.client_labels_ = dict(zip(dataset.names, labels, strict=True))
         self.labels_ = np.concatenate(labels)
         if dataset.order is not None and len(dataset.order) == dataset.order.max() + 1:

@@ -37,7 +37,7 @@ from federated.phases.clustergan import (
 from tfcluster.clustergan import ClusterGAN
 from tfcluster.clustergan.estimator import Decoder
 from tfcluster.clustergan.networks import Networks, check_range, check_width
-from tfcluster.config import Adam, GANConfig, get_gan_config, override
+from tfcluster.config import Adam, GANConfig, get_gan_config, override, to_python
 from tfcluster.errors import InputError
 from tfcluster.estimator import EmptyClusterWarning
 from tfcluster.files import unpack_arrays
@@ -182,17 +182,18 @@ class FederatedClusterGAN(FederatedEstimator):
             get_gan_config(self.preset),
             {name: value for name, value in given.items() if value is not None},
         )
-        iterations = self.iterations or _ITERATIONS.get(self.generator, 1)
+        usual = _ITERATIONS.get(self.generator, 1)
+        iterations = usual if self.iterations is None else to_python(self.iterations)
         named = FederatedGANConfig(
             model=model,
-            standardize=dataset is not None and self._is_standardized(dataset),
+            standardize=self._is_standardized(dataset),
             generator=self.generator,
             aggregation=find_aggregation(self.aggregation),
             work=AdversarialWork(iterations, self.carry_optimizer),
-            rounds=self.rounds,
+            rounds=to_python(self.rounds),
             centroids=self.centroids,
-            client_centroids=self.client_centroids,
-            lloyd_rounds=self.lloyd_rounds,
+            client_centroids=to_python(self.client_centroids),
+            lloyd_rounds=to_python(self.lloyd_rounds),
         )
         config: FederatedGANConfig = override(named, self.overrides or {})
         return config
@@ -218,7 +219,8 @@ class FederatedClusterGAN(FederatedEstimator):
         at = watched.run(gan_phases(fit.n_features, k, config, fit.seed), scorer)
         final = scorer.last or scorer.evaluate_centroids(at)
         model = _model(at, config, fit.seed)
-        self._set_fitted(fit.dataset, model, config, at.history, final.scores)
+        scores = {**final.scores, **describe_cluster_use(final.sizes)}
+        self._set_fitted(fit.dataset, model, config, at.history, scores)
         looks = [r.scores for r in at.history if r.phase == AdversarialPhase.name and r.scores]
         self.argmax_scores_ = dict(looks[-1]) if looks else {}
         self.profile_ = profile_of(fit, final, Scaling.from_artifacts(at.artifacts))

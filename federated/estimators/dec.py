@@ -32,7 +32,16 @@ from federated.phases.dec import (
     clustering_phases,
     pretraining_phases,
 )
-from tfcluster.config import SGD, Adam, DECConfig, EndToEnd, LayerWise, get_dec_config, override
+from tfcluster.config import (
+    SGD,
+    Adam,
+    DECConfig,
+    EndToEnd,
+    LayerWise,
+    get_dec_config,
+    override,
+    to_python,
+)
 from tfcluster.dec import DEC
 from tfcluster.files import unpack_arrays
 
@@ -204,19 +213,20 @@ class FederatedDEC(FederatedEstimator):
             {name: value for name, value in given.items() if value is not None}
             | {name.removeprefix("model."): value for name, value in of_model.items()},
         )
-        steps = self.local_steps or model.update_interval or None
+        interval = model.update_interval or None  # 0 is one pass
+        steps = interval if self.local_steps is None else to_python(self.local_steps)
         named = FederatedDECConfig(
             model=model,
-            standardize=dataset is not None and self._is_standardized(dataset),
+            standardize=self._is_standardized(dataset),
             aggregation=find_aggregation(self.aggregation),
-            pretrain_rounds=self.pretrain_rounds,
-            pretraining=LocalWork(self.local_epochs, batch_size=model.batch_size),
+            pretrain_rounds=to_python(self.pretrain_rounds),
+            pretraining=LocalWork(to_python(self.local_epochs), batch_size=model.batch_size),
             centroids=self.centroids,
-            client_centroids=self.client_centroids,
-            lloyd_rounds=self.lloyd_rounds,
-            rounds=self.rounds,
+            client_centroids=to_python(self.client_centroids),
+            lloyd_rounds=to_python(self.lloyd_rounds),
+            rounds=to_python(self.rounds),
             clustering=LocalWork(steps=steps, batch_size=model.batch_size),
-            rounds_per_update=self.rounds_per_update,
+            rounds_per_update=to_python(self.rounds_per_update),
             target=self.target,
         )
         config: FederatedDECConfig = override(named, overrides)

@@ -147,6 +147,7 @@ def begin_fit(
     given = [part for samples in dataset.clients for part in samples if part is not None]
     known = {
         "data": digest(*map(np.ascontiguousarray, given)),
+        "clients": dict(zip(dataset.names, dataset.sizes, strict=True)),
         "sampler": dataclasses.asdict(sampler),
         "config": to_dict(config),
         **identity,

@@ -24,9 +24,9 @@ from federated.estimators.cluster_numbers import choose, measure_stability, prof
 from federated.estimators.fit import Fit
 from federated.phases.centroids import CentroidMethod, CentroidPhase, CentroidSearch
 from federated.phases.scaling import scaling_phases
-from tfcluster.config import check_types, register
+from tfcluster.config import check_types, register, to_python
 from tfcluster.scaling import Standardizer
-from tfcluster.validation import check_matrix
+from tfcluster.validation import check_matrix, check_whole
 
 
 @register
@@ -50,6 +50,10 @@ class FederatedKMeansConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
+        for name, least in (("n_init", 1), ("lloyd_rounds", 0), ("client_centroids", 1)):
+            value = getattr(self, name)
+            if value is not None:
+                check_whole(name, value, least)
 
     def search(self, n_clusters: int, seed: int) -> CentroidSearch:
         """Returns how centroids are found."""
@@ -128,19 +132,25 @@ class FederatedKMeans(FederatedEstimator):
     def config(self, dataset: FederatedDataset | None = None) -> FederatedKMeansConfig:
         """Returns the configuration that the arguments name."""
         return FederatedKMeansConfig(
-            standardize=dataset is not None and self._is_standardized(dataset),
+            standardize=self._is_standardized(dataset),
             centroids=self.centroids,
-            client_centroids=self.client_centroids,
-            n_init=self.n_init,
-            lloyd_rounds=self.lloyd_rounds,
+            client_centroids=to_python(self.client_centroids),
+            n_init=to_python(self.n_init),
+            lloyd_rounds=to_python(self.lloyd_rounds),
         )
 
     def _train(self, fit: Fit) -> None:
         config = self.config(fit.dataset)
         before = scaling_phases(fit.n_features, standardize=config.standardize)
-        counts = self._numbers()
-        shared = fit.run(before, suffix=".scaling" if len(counts) > 1 else "")
-        runs = [_Search(fit, config, int(k), shared, len(counts) > 1) for k in counts]
+        counts = [int(k) for k in self._numbers()]
+        runs = [_Search(fit, config, k) for k in counts]
+        shared = Position()
+        if len(runs) == 1:
+            runs[0].run(before)
+        else:
+            shared = fit.run(before, suffix=".scaling")
+            for run in runs:
+                run.run([], start=shared, suffix=f".{run.n_clusters}")
         chosen = 0
         self.selection_, self.recommendation_ = [], None
         if len(runs) > 1:
@@ -152,6 +162,10 @@ class FederatedKMeans(FederatedEstimator):
         self.inertia_ = best.inertia
         self.profile_ = profile_of(fit, best.final, Scaling.from_artifacts(best.at.artifacts))
 
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_clusters_  # `transform` gives distances
+
     def to_kmeans(self) -> NearestCentroidModel:
         """Returns the model alone, standardization included."""
         model: NearestCentroidModel = self._copy_of_model()
@@ -161,28 +175,25 @@ class FederatedKMeans(FederatedEstimator):
 class _Search:
     """The search for one number of clusters, and what it found."""
 
-    def __init__(
-        self,
-        fit: Fit,
-        config: FederatedKMeansConfig,
-        k: int,
-        shared: Position,
-        is_one_of_many: bool,
-    ) -> None:
-        self._fit, self._k = fit, k
-        self._labeling = NearestCentroid(InputSpace(), k)
+    def __init__(self, fit: Fit, config: FederatedKMeansConfig, n_clusters: int) -> None:
+        self._fit, self._config, self.n_clusters = fit, config, n_clusters
+        self._labeling = NearestCentroid(InputSpace(), n_clusters)
         self._last: Evaluation | None = None
-        search = config.search(k, fit.seed)
-        phase = CentroidPhase(fit.n_features, InputSpace(), (), search, "centroids")
-        start = dataclasses.replace(shared, phase=0, done=0)
-        suffix = f".{k}" if is_one_of_many else ".centroids"
-        self.at = fit.run([phase], self._score, start=start, suffix=suffix)
-        self.own_history = self.at.history[len(shared.history) :]
-        self.final = self._last or fit.evaluate(self._labeling, [self.at.artifacts["centroids"]])
+
+    def run(self, before: Sequence[Phase], start: Position | None = None, suffix: str = "") -> None:
+        """Runs the search, after the phases before, and evaluates the centroids."""
+        search = self._config.search(self.n_clusters, self._fit.seed)
+        phase = CentroidPhase(self._fit.n_features, InputSpace(), (), search, "centroids")
+        n_shared = len(start.history) if start else 0
+        if start is not None:
+            start = dataclasses.replace(start, phase=0, done=0)
+        self.at = self._fit.run([*before, phase], self._score, start=start, suffix=suffix)
+        self.own_history = self.at.history[n_shared:]
+        weights = [self.at.artifacts["centroids"]]
+        self.final = self._last or self._fit.evaluate(self._labeling, weights)
 
     def _score(self, phase: Phase, state: State, record: RoundRecord) -> dict[str, Any]:
-        del phase
-        if not record.is_last:
+        if not (isinstance(phase, CentroidPhase) and record.is_last):
             return {}
         centroids = np.asarray(state.centroids[0], np.float32)
         self._last = self._fit.evaluate(self._labeling, [centroids])
@@ -198,7 +209,7 @@ class _Search:
         """Returns what is compared between numbers of clusters."""
         starts = self.at.artifacts["starts"]
         stability = measure_stability(self._fit, InputSpace(), [], starts)
-        return {"n_clusters": self._k, **self.final.scores, "stability": stability}
+        return {"n_clusters": self.n_clusters, **self.final.scores, "stability": stability}
 
     def model(self) -> NearestCentroidModel:
         """Returns the model, standardization included."""
@@ -233,7 +244,7 @@ class NearestCentroidModel(ClusterMixin, TransformerMixin, BaseEstimator):
 
     def transform(self, X: Any) -> np.ndarray:
         """Returns distances to the centroids, in the units of training: `(n_samples, k)`."""
-        x = check_matrix(self, X)
+        x = check_matrix(self, X, allow_missing=self.standardizer is not None)
         if self.standardizer is not None:
             x = self.standardizer(x)
         wide = x.astype(np.float64)

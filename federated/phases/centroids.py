@@ -53,13 +53,15 @@ class CentroidSearch:
         k = self.n_clusters
         return math.isqrt(k - 1) + 1 if self.method == "k_fed" else k
 
-    def check(self, n_clients: int) -> None:
-        """Raises `InputError` if the clients send fewer centroids than are needed."""
-        if n_clients * self.n_sent < self.n_clusters:
+    def check(self, sizes: Sequence[int]) -> None:
+        """Raises `InputError` if clients of these sizes send fewer centroids than are needed."""
+        n_sent = sum(min(size, self.n_sent) for size in sizes)
+        if n_sent < self.n_clusters:
             raise InputError(
-                f"{self.n_clusters} centroids cannot be made of {n_clients} clients that send "
-                f"{self.n_sent} each. Raise it by client_centroids={self.n_clusters} (--set), or "
-                'choose centroids="lloyd" (--centroids lloyd).'
+                f"{self.n_clusters} centroids cannot be made of the {n_sent} that {len(sizes)} "
+                f"clients send, at most {self.n_sent} each. Raise it by "
+                f"client_centroids={self.n_clusters} (--set), or choose centroids="
+                '"lloyd" (--centroids lloyd).'
             )
 
 

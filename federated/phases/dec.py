@@ -155,6 +155,7 @@ def _shared_out(protocol: LayerWise, n_layers: int, n_rounds: int) -> tuple[int,
     """Returns the rounds of each layer and of the whole."""
     steps = n_layers * protocol.steps_per_layer + protocol.finetune_steps
     each = round(n_rounds * protocol.steps_per_layer / steps) if steps else 0
+    each = min(each, n_rounds // n_layers)
     return each, n_rounds - n_layers * each
 
 

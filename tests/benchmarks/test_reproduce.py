@@ -168,7 +168,7 @@ def test_commands_train_what_the_row_says(monkeypatch):
         options = asked.pop()
         assert (options.dataset, options.preset) == (row.dataset, row.preset)
         assert (options.seed, options.threads, options.overrides) == (4, 2, row.overrides)
-        options.config()  # there is such a preset
+        options.build_config()  # there is such a preset
 
 
 def test_an_unknown_row():

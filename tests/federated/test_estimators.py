@@ -179,6 +179,39 @@ def test_data_frames_keep_their_names():
     assert list(model.profile_.feature_names) == names
 
 
+class Frame:
+    """As much of a data frame as is looked at."""
+
+    def __init__(self, values, columns):
+        self.values, self.columns = values, np.array(columns, dtype=object)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype)
+
+
+def test_clients_of_other_columns_are_refused():
+    names = [f"f{i}" for i in range(6)]
+    with pytest.raises(InputError, match="same features in the same order"):
+        frames = {"a": Frame(X[:45], names), "b": Frame(X[45:], names[::-1])}
+        FederatedDEC(3, **SMALL).fit(frames)
+
+
+def test_fit_predict_and_fit_transform_take_clients():
+    model = FederatedKMeans(3, random_state=0)
+    labels = model.fit_predict(CLIENTS, CLASSES)
+    np.testing.assert_array_equal(labels, model.labels_)
+    assert FederatedKMeans(3, random_state=0).fit_transform(CLIENTS).shape == (90, 3)
+    assert len(model.get_feature_names_out()) == 3
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    several = {name: np.int64(v) for name, v in SMALL.items() if isinstance(v, int)}
+    model = FederatedDEC(np.int64(3), clients_per_round=np.int64(2), **SMALL | several)
+    model.fit(CLIENTS, checkpoint=tmp_path / "run.npz")
+    assert model.n_clusters_ == 3
+    assert FederatedKMeans(np.arange(2, 4), random_state=0).fit(CLIENTS).n_clusters_ in (2, 3)
+
+
 # --- the same numbers from everywhere
 
 
@@ -284,6 +317,8 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         FederatedDEC(3, **SMALL | {"rounds": 6}).fit(CLIENTS, checkpoint=path)
     with pytest.raises(InputError, match="whole number"):
         FederatedDEC(3, **SMALL | {"random_state": None}).fit(CLIENTS, checkpoint=path)
+    with pytest.raises(InputError, match="belongs to another run: clients differ"):
+        FederatedDEC(3, **SMALL).fit([X[:45], X[45:]], names=["a", "b"], checkpoint=path)
 
 
 # --- scaling
@@ -310,6 +345,18 @@ def test_standardization_is_part_of_the_model():
     np.testing.assert_array_equal(dec.predict(pooled), model.labels_)
     with pytest.raises(InputError, match="client Oslo"):
         FederatedDEC(3, standardize=False, **SMALL).fit(shifted)
+
+
+def test_k_means_labels_samples_with_missing_values():
+    missing = {name: x.copy() for name, x in CLIENTS.items()}
+    missing["Oslo"][3, 2] = np.nan
+    model = FederatedKMeans(3, random_state=0).fit(missing)
+    np.testing.assert_array_equal(model.client_labels_["Oslo"], model.predict(missing["Oslo"]))
+
+
+def test_the_configuration_says_whether_features_are_standardized():
+    assert FederatedDEC(standardize=True).config().standardize
+    assert not FederatedDEC().config().standardize
 
 
 # --- several numbers of clusters
@@ -381,6 +428,8 @@ MISTAKES = [
     ([X[:45], X[45:]], {"y": [Y[:44], Y[45:]]}, "one class per sample"),
     ([X[:45], np.full((3, 6), np.inf)], {}, "finite"),
     (X, {"names": ["a"]}, "one matrix"),
+    ([X[:45], X[45:]], {"y": [None, Y[45:]]}, "of all clients, or of none"),
+    (CLIENTS, {"callbacks": print}, "callbacks"),
 ]
 
 
@@ -405,6 +454,9 @@ def test_what_cannot_be_clients_is_refused(clients, more, rule):
         ({"overrides": {"pretraining.nothing": 1}}, "nothing"),
         ({"n_clusters": 1}, "at least 2"),
         ({"n_clusters": []}, "at least one number"),
+        ({"n_clusters": [3, 3]}, "different numbers"),
+        ({"local_steps": 0}, "steps"),
+        ({"centroids": "k_fed", "n_clusters": 30, "client_centroids": 9}, "27 that 3 clients"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(change, rule):

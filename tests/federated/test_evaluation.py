@@ -107,10 +107,10 @@ def test_samples_of_unknown_class_count_for_the_other_scores(case):
     some = clients_of(np.split(case.X, ENDS), np.split(y, ENDS))
     found = scored(case, some).scores
     of_known = scikit_learn(case.X[known], case.labels[known], case.y[known])
-    for name in ("accuracy", "nmi", "ari", "purity"):
+    for name in ("accuracy", "nmi", "ari", "purity", "kappa"):
         expected[name] = of_known[name]
     assert found == pytest.approx(expected, rel=1e-9)
-    for name in ("accuracy", "nmi", "ari", "purity"):
+    for name in ("accuracy", "nmi", "ari", "purity", "kappa"):
         del expected[name]
     unknown = clients_of(np.split(case.X, ENDS))
     assert scored(case, unknown).scores == pytest.approx(expected, rel=1e-9)

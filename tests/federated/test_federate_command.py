@@ -1,25 +1,26 @@
 """`tfcluster federate` as a user calls it: in processes of its own, on every backend."""
 
 import csv
-import dataclasses
 import json
 import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
 
-from federated.cli.options import FederatedDECOptions
+from federated.cli.options import FederatedDECOptions, FederatedGANOptions
 from federated.core.local_training import LocalWork
 from federated.data.federated_dataset import PartitionConfig, load_federated_dataset
+from federated.estimators.clustergan import FederatedClusterGAN
 from federated.estimators.dec import FederatedDEC
 from federated.phases.dec import FederatedDECConfig, clustering_phases
 from tests.federated.helpers import distance
 from tests.tfcluster.helpers import blobs
 from tfcluster import DEC
-from tfcluster.config import DECConfig
+from tfcluster.config import DECConfig, get_gan_config
 from tfcluster.errors import InputError
 from tfcluster.files import load_arrays
 
@@ -241,8 +242,6 @@ def test_mistakes_end_in_a_line_and_leave_nothing(folder):
 
 # ClusterGAN.
 
-rewritten = pytest.mark.skip(reason="the command line is being rewritten")
-
 
 @pytest.fixture(scope="module")
 def finished_gan(tmp_path_factory):
@@ -261,24 +260,22 @@ def finished_gan(tmp_path_factory):
     return folder, result
 
 
-@rewritten
 def test_what_clustergan_prints_and_writes(finished_gan):
     folder, result = finished_gan
     assert result.stderr == ""
     for word in ("client 2", "argmax of z_c", "ClusterGAN", "clusters in use", "sums over clients"):
         assert word in result.stdout
     assert {path.name for path in (folder / "run").iterdir()} == {
-        "checkpoint.npz", "client_clusters.png", "clients", "cluster_use.png", "config.json",
+        "checkpoint.npz", "client_clusters.png", "clients", "cluster_sizes.png", "config.json",
         "confusion.png", "curves.png", "embedding.png", "events", "metrics.jsonl", "model.npz",
-        "partition.png", "result.json", "samples.png",
+        "partition.png", "profile.csv", "profile.png", "result.json", "samples.png",
     }  # fmt: skip
     records = [json.loads(x) for x in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
-    looked = [r["step"] for r in records if "cluster_sizes" in r and r["phase"] == "adversarial"]
+    looked = [r["step"] for r in records if r["scores"] and r["phase"] == "adversarial"]
     assert looked == [1, 2, 4]
-    assert all(sum(r["cluster_sizes"]) == 90 for r in records if "cluster_sizes" in r)
+    assert all(sum(r["scores"]["cluster_sizes"]) == 90 for r in records if r["scores"])
 
 
-@rewritten
 def test_clustergans_labels_at_the_clients_are_those_that_were_scored(finished_gan):
     folder, _ = finished_gan
     scores = json.loads((folder / "run" / "result.json").read_text())["scores"]
@@ -292,47 +289,47 @@ def test_clustergans_labels_at_the_clients_are_those_that_were_scored(finished_g
     assert len(labels) == 90
 
 
-@rewritten
-def test_lost_clusters_are_told_once():
-    import io
+def test_lost_clusters_are_reported_once():
+    from federated.core.records import RoundRecord
+    from federated.estimators.clustergan import warn_of_lost_clusters
+    from tfcluster.estimator import EmptyClusterWarning
 
-    from rich.console import Console
-
-    from federated.cli.federate_clustergan import told_of_lost_clusters
-
-    text = io.StringIO()
-    seen = []
-    watch = told_of_lost_clusters(Console(file=text, width=200), seen.append)
+    watch = warn_of_lost_clusters()
     looks = [[4, 0, 5], [0, 0, 9], None, [4, 0, 5], [0, 0, 9]]
-    for step, sizes in enumerate(looks, start=1):
-        record = {"phase": "adversarial", "step": step, "of": len(looks)}
-        if sizes:
-            record |= {"cluster_sizes": sizes, "clusters_used": sum(map(bool, sizes))}
-        watch(record)
-    watch({"phase": "centroids", "step": 1, "of": 1, "cluster_sizes": [9, 0, 0]})  # other numbers
-    assert len(seen) == len(looks) + 1
-    died, never = text.getvalue().splitlines()
-    assert "cluster 0 by round 2; 1 of 3" in died
-    assert "cluster 1 by round 5; 1 of 3" in never
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for step, sizes in enumerate(looks, start=1):
+            used = {"cluster_sizes": sizes, "clusters_used": sum(map(bool, sizes or []))}
+            watch(
+                RoundRecord(
+                    "adversarial", "training", step, len(looks), 3, scores=used if sizes else {}
+                )
+            )
+        others = {"cluster_sizes": [9, 0, 0], "clusters_used": 1}  # of other numbers
+        watch(RoundRecord("centroids", "lloyd", 1, 1, 3, scores=others))
+    assert {warning.category for warning in caught} == {EmptyClusterWarning}
+    died, never = (str(warning.message) for warning in caught)
+    assert "cluster 0 after round 2; 1 of 3" in died
+    assert "cluster 1 after round 5; 1 of 3" in never
 
 
-@rewritten
+def gan_config_of(**fields):
+    options = FederatedGANOptions(dataset="digits", **fields)
+    preset = get_gan_config(options.preset, options.dataset)
+    return FederatedClusterGAN(preset=preset, **options.estimator_arguments()).config()
+
+
 def test_rounds_take_the_protocols_steps():
-    from federated.cli.federate_clustergan import FederatedGANOptions
-
-    options = FederatedGANOptions(dataset="digits", preset="auto")
-    assert options.config().rounds == 200  # 20,000 steps by 100
-    assert dataclasses.replace(options, placement="split").config().rounds == 2000
-    assert dataclasses.replace(options, rounds=7).config().rounds == 7
-    shorter = dataclasses.replace(options, overrides={"model.steps": 250})
-    assert shorter.config().rounds == 3
+    assert gan_config_of().n_rounds == 200  # 20,000 steps by 100
+    assert gan_config_of(generator="server").n_rounds == 2000
+    assert gan_config_of(rounds=7).n_rounds == 7
+    assert gan_config_of(overrides={"model.steps": 250}).n_rounds == 3
 
 
-@rewritten
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"placement": "splitt"}, "average or split"),
+        ({"generator": "servr"}, "clients or server"),
         ({"aggregation": "mean"}, "fedavg"),
         ({"centroids": "best"}, "lloyd"),
         ({"iterations": -1}, "iterations"),
@@ -340,7 +337,5 @@ def test_rounds_take_the_protocols_steps():
     ],
 )
 def test_mistakes_of_clustergans_options(fields, words):
-    from federated.cli.federate_clustergan import FederatedGANOptions
-
     with pytest.raises(InputError, match=words):
-        FederatedGANOptions(**fields).config()
+        gan_config_of(**fields)

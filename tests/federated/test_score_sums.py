@@ -46,6 +46,7 @@ def scikit_learn(X: np.ndarray, labels: np.ndarray, y: np.ndarray) -> dict[str, 
         "nmi": normalized_mutual_info_score(y, labels),
         "ari": adjusted_rand_score(y, labels),
         "purity": metrics.purity(y, labels),
+        "kappa": metrics.kappa(y, labels),
         "calinski_harabasz": calinski_harabasz_score(X, labels),
         "davies_bouldin": davies_bouldin_score(X, labels),
     }

@@ -18,6 +18,7 @@ from federated.algorithms.kmeans import InputSpace, LloydIteration
 from federated.algorithms.moments import Moments
 from federated.algorithms.one_shot import ClientCentroids
 from federated.algorithms.pretraining import AutoencoderTraining, LayerTraining
+from federated.algorithms.stability import StartAgreement
 from federated.core.aggregation import AGGREGATIONS
 from federated.core.algorithm import FederatedAlgorithm, WeightsState
 from federated.core.backend import ServerRunner, compile_update
@@ -43,6 +44,11 @@ DEC_WEIGHTS = [*WHOLE[:4], CENTROIDS]
 def dec(rule="fedavg", **fields):
     algorithm = DECTraining(6, WORK, AGGREGATIONS[rule], 3, TINY, **fields)
     return algorithm, algorithm.initial_state(DEC_WEIGHTS)
+
+
+def start_agreement():
+    _, state = lloyd()
+    return StartAgreement(6, InputSpace()), state
 
 
 def target_update():
@@ -103,6 +109,7 @@ CASES = {
     "second layer": lambda: layer(1),
     "client centroids": client_centroids,
     "lloyd": lloyd,
+    "start agreement": start_agreement,
     "target update": target_update,
     "dec": dec,
     "dec after a target update": lambda: dec(follows_update=True),

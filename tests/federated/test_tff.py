@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -192,6 +193,19 @@ def test_a_worker_that_dies(store, processes):
     backend.close()
     backend.close()
     assert marked_processes(processes) == before
+
+
+def test_no_thread_polls_a_closed_channel(monkeypatch):
+    failures = []
+    monkeypatch.setattr(threading, "excepthook", failures.append)
+    for _ in range(3):
+        with (
+            contextlib.closing(Worker(1, 1)) as worker,
+            tff.framework.get_context_stack().install(worker.context),
+        ):
+            build_process(Echo(2), START).initialize()
+        time.sleep(0.5)  # gRPC polls five times a second
+    assert failures == []
 
 
 def test_a_worker_that_does_not_start(monkeypatch):

@@ -309,7 +309,7 @@ MISTAKES = {
     "rank": ([*TRAIN, "--dataset", "rank1.npy", "--n-clusters", "5"], "shape"),
     "no samples": ([*TRAIN, "--dataset", "norows.npy", "--n-clusters", "5"], "shape (0, 6)"),
     "few samples": ([*TRAIN, "--dataset", "few.npy", "--n-clusters", "5"], ">= n_clusters=5"),
-    "identical": ([*TRAIN, "--dataset", "same.npy", "--n-clusters", "5"], "rows are identical"),
+    "identical": ([*TRAIN, "--dataset", "same.npy", "--n-clusters", "5"], "samples are identical"),
     "pickled": ([*TRAIN, "--dataset", "pickled.npy", "--n-clusters", "5"], "Python objects"),
     "truncated": ([*TRAIN, "--dataset", "cut.npz", "--n-clusters", "5"], "cannot be read"),
     "one class": ([*TRAIN, "--dataset", "one_class.csv"], "must be at least 2"),

@@ -1,3 +1,5 @@
+import importlib.metadata
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -44,6 +46,14 @@ def test_saved_model_round_trip_keeps_alpha(tmp_path):
     # with alpha = 1 the values would be others
     other = soft_assignment(z, model.get_layer("clustering").clusters, 1.0)
     assert np.abs(other - q).max() > 1e-3
+
+
+@pytest.mark.skipif(
+    not importlib.metadata.version("keras").startswith("2."),
+    reason="Keras 3 loads no SavedModel as a model",
+)
+def test_savedmodel_of_keras_2_keeps_alpha(tmp_path):
+    model, _ = model_with_alpha(2.5)
     model.save(tmp_path / "keras", save_format="tf")
     assert tf.keras.models.load_model(tmp_path / "keras").get_layer("clustering").alpha == 2.5
 

@@ -315,7 +315,8 @@ def _summarize(records: Sequence[Mapping[str, float]]) -> dict[str, list[float]]
 
 
 def _draw(gan: ClusterGAN, task: _Task, folder: Path) -> None:
-    X, y, picture, names, _ = task.splits.test
+    X, y, picture = task.splits.test
+    names = task.splits.test.feature_names
     codes = gan.transform(X)
     labels = gan.predict(X)
     plots.draw_adversarial_curves(folder / "curves.png", gan.history_)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfcluster.clustergan import losses as gan_losses
+from tfcluster.keras_versions import negative_slope
 
 _PRODUCTS = (tf.keras.layers.Dense, tf.keras.layers.Conv2D)
 _SHAPING = (tf.keras.layers.Reshape, tf.keras.layers.Flatten)
@@ -167,7 +168,7 @@ class _Leaky(NamedTuple):
 
     def along(self, directions: tf.Tensor, above: tf.Tensor) -> tf.Tensor:
         return tf.raw_ops.LeakyReluGrad(
-            gradients=directions, features=above, alpha=float(self.layer.alpha)
+            gradients=directions, features=above, alpha=negative_slope(self.layer)
         )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import tempfile
 import time
@@ -26,6 +27,7 @@ from tfcluster.errors import TrainingError
 
 _PROGRAM = Path(tff.__file__).parent / "data" / "worker_binary"
 _START_SECONDS = 60.0
+_POLL_SECONDS = 0.02
 _MESSAGE_BYTES = 2_000_000_000  # the worker's own limit
 _OPTIONS = [
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
@@ -68,24 +70,25 @@ class Worker:
         )
         self._channel = grpc.insecure_channel(f"localhost:{port}", _OPTIONS)
         try:
-            self._await_start()
+            self._await_start(port)
         except BaseException:
             self.close()
             raise
         self.context = self._new_context()
 
-    def _await_start(self) -> None:
-        ready = grpc.channel_ready_future(self._channel)
+    def _await_start(self, port: int) -> None:
+        """Returns once the program listens.
+
+        `grpc.channel_ready_future` would watch the channel; see `_UnwatchedChannel`.
+        """
         limit = time.monotonic() + _START_SECONDS
-        try:
-            while True:
-                try:
-                    return ready.result(timeout=0.2)
-                except grpc.FutureTimeoutError:
-                    if not self.is_alive or time.monotonic() > limit:
-                        raise self.death("did not start") from None
-        finally:
-            ready.cancel()
+        while True:
+            try:
+                return socket.create_connection(("localhost", port), timeout=1.0).close()
+            except OSError:
+                if not self.is_alive or time.monotonic() > limit:
+                    raise self.death("did not start") from None
+            time.sleep(_POLL_SECONDS)
 
     def _new_context(self) -> tff.framework.SyncContext:
         return tff.framework.SyncExecutionContext(
@@ -161,11 +164,27 @@ class _OneExecutor(tff.framework.ExecutorFactory):
             self._executor = None
 
 
+class _UnwatchedChannel:
+    """A channel that makes calls, and whose connectivity nobody watches.
+
+    TFF's stub subscribes to its channel for good, so that a thread of gRPC's polls it five times a
+    second. Closing the channel does not wait for this thread: it polled a closed channel at times,
+    and ended with "Cannot invoke RPC: Channel closed!".
+    """
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.unary_unary = channel.unary_unary
+
+    def subscribe(self, callback: Any, try_to_connect: bool = False) -> None:
+        """Does nothing: a call that fails says that the worker ended."""
+        del callback, try_to_connect
+
+
 class _Stub(tff.framework.RemoteExecutorGrpcStub):
     """Fails where TFF would repeat a call forever: a dead worker stays dead, a bug a bug."""
 
     def __init__(self, channel: grpc.Channel, worker: Worker) -> None:
-        super().__init__(channel)
+        super().__init__(_UnwatchedChannel(channel))
         self._worker = worker
 
 
