@@ -48,16 +48,27 @@ def load_folder(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], list[Dat
                 f"The clients of {folder} must be alike. Received {first} in {files[0].name}, "
                 f"{kind} in {file.name}."
             )
+    _check_columns(folder, files, datasets)
     return names, datasets if datasets[0].y is None else _with_common_labels(files, datasets)
+
+
+def _check_columns(folder: Path, files: Sequence[Path], datasets: Sequence[Dataset]) -> None:
+    """Raises `InputError` if the columns of two files have other names or another order."""
+    for file, data in zip(files, datasets, strict=True):
+        pairs = zip(datasets[0].feature_names, data.feature_names, strict=True)
+        place = next((i for i, (first, own) in enumerate(pairs) if first != own), None)
+        if place is not None:
+            raise InputError(
+                f"The clients of {folder} must have the same columns in the same order. Received "
+                f"{datasets[0].feature_names[place]!r} as feature {place} in {files[0].name}, "
+                f"{data.feature_names[place]!r} in {file.name}. Give all files the same columns."
+            )
 
 
 def _kind(data: Dataset) -> str:
     """Returns what all clients must have alike."""
-    columns = f" ({', '.join(data.feature_names)})" if len(data.feature_names) <= 30 else ""
     drawn = f" drawn as {data.picture.kind} {data.picture.shape}" if data.picture else ""
-    return (
-        f"{data.X.shape[1]} features{columns}{drawn} with{'out' if data.y is None else ''} labels"
-    )
+    return f"{data.X.shape[1]} features{drawn} with{'out' if data.y is None else ''} labels"
 
 
 def _with_common_labels(files: Sequence[Path], datasets: Sequence[Dataset]) -> list[Dataset]:

@@ -191,8 +191,8 @@ class Frame:
 
 def test_clients_of_other_columns_are_refused():
     names = [f"f{i}" for i in range(6)]
+    frames = {"a": Frame(X[:45], names), "b": Frame(X[45:], names[::-1])}
     with pytest.raises(InputError, match="same features in the same order"):
-        frames = {"a": Frame(X[:45], names), "b": Frame(X[45:], names[::-1])}
         FederatedDEC(3, **SMALL).fit(frames)
 
 
@@ -317,7 +317,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         FederatedDEC(3, **SMALL | {"rounds": 6}).fit(CLIENTS, checkpoint=path)
     with pytest.raises(InputError, match="whole number"):
         FederatedDEC(3, **SMALL | {"random_state": None}).fit(CLIENTS, checkpoint=path)
-    with pytest.raises(InputError, match="belongs to another run: clients differ"):
+    with pytest.raises(InputError, match="belongs to another run: clients, sampler differ"):
         FederatedDEC(3, **SMALL).fit([X[:45], X[45:]], names=["a", "b"], checkpoint=path)
 
 
