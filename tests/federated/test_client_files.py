@@ -90,5 +90,5 @@ def test_folders_that_are_no_clients(tmp_path: Path) -> None:
 def test_columns_of_another_order_are_refused(tmp_path):
     (tmp_path / "a.csv").write_text("age,bp\n1,2\n3,4\n")
     (tmp_path / "b.csv").write_text("bp,age\n2,1\n4,3\n")
-    with pytest.raises(InputError, match="'age' as feature 0 in a.csv, 'bp' in b.csv"):
+    with pytest.raises(InputError, match=r"'age' as feature 0 in a\.csv, 'bp' in b\.csv"):
         load_folder(tmp_path)
