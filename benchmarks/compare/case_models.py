@@ -21,7 +21,7 @@ from federated.data.federated_dataset import (
     PartitionConfig,
     load_federated_dataset,
 )
-from federated.phases.clustergan import gan_phases
+from federated.phases.clustergan import build_gan_phases
 from federated.phases.dec import pretraining_phases
 from federated.phases.scaling import MomentsPhase
 from tfcluster.clustergan.trainer import GANTrainer
@@ -202,4 +202,4 @@ class _GAN(Model):
 
     def _phases(self) -> Sequence[Phase]:
         n_features = self.dataset.n_features
-        return gan_phases(n_features, self.n_clusters, self.config, self.case.seed)
+        return build_gan_phases(n_features, self.n_clusters, self.config, self.case.seed)

@@ -32,7 +32,7 @@ from federated.core.local_training import (
     FederatedTraining,
     TrainingLearner,
     client_optimizer,
-    tensors,
+    to_tensors,
 )
 from tfcluster.clustergan.trainer import GANTrainer
 from tfcluster.config import Adam, GANConfig, check_types, register
@@ -236,7 +236,7 @@ class GeneratorAtClients(GANTraining):
 
     def initial_state(self, generator: Arrays, critic: Arrays, encoder: Arrays) -> GANState:
         """Returns the state before the first round, from the networks' weights."""
-        weights = tensors([*generator, *critic, *encoder])
+        weights = to_tensors([*generator, *critic, *encoder])
         return GANState(weights, self.slots(weights), **self._carried(weights))
 
     def networks(self, state: GANState, n_weights: Sequence[int]) -> list[Tensors]:
@@ -287,7 +287,7 @@ class GeneratorAtServer(GANTraining):
 
     def initial_state(self, generator: Arrays, critic: Arrays, encoder: Arrays) -> ServerGANState:
         """Returns the state before the first round, from the networks' weights."""
-        weights, made_by, known = tensors(critic), tensors(generator), tensors(encoder)
+        weights, made_by, known = to_tensors(critic), to_tensors(generator), to_tensors(encoder)
         zeros = tuple(tf.zeros(weight.shape) for weight in (*made_by, *known))
         return ServerGANState(
             weights,

@@ -28,7 +28,7 @@ from federated.core.local_training import (
     LocalWork,
     TrainingLearner,
     client_optimizer,
-    tensors,
+    to_tensors,
 )
 from tfcluster.config import DECConfig, register
 from tfcluster.dec.self_training import DECTrainer, target_distribution
@@ -163,7 +163,7 @@ class DECTraining(FederatedTraining[LocalWork]):
 
     def initial_state(self, weights: Sequence[Any]) -> DECState:
         """Returns the state before the first target update, which compares with these weights."""
-        known = tensors(weights)
+        known = to_tensors(weights)
         return DECState(known, self.slots(known), known, tf.ones(self.n_clusters, tf.float64))
 
     def broadcast(self, state: DECState) -> DECState:

@@ -23,10 +23,10 @@ import tensorflow as tf
 from federated.algorithms.score_sums import (
     ClusterSums,
     DistanceSums,
-    cluster_totals,
-    distance_totals,
-    named_sums,
+    name_sums,
     scores,
+    sum_by_cluster,
+    sum_distances,
 )
 from federated.core.algorithm import (
     ClientData,
@@ -38,7 +38,7 @@ from federated.core.algorithm import (
     assign,
 )
 from federated.core.backend import Backend
-from federated.core.local_training import tensors
+from federated.core.local_training import to_tensors
 from federated.core.sampling import Participant
 from tfcluster import metrics
 from tfcluster.config import DECConfig, register
@@ -146,7 +146,7 @@ class _ClusterLearner:
         if self._n_classes:
             rule = f"Classes must be below n_classes={self._n_classes}."
             tf.debugging.assert_less(data.y, tf.constant(self._n_classes, data.y.dtype), rule)
-        sums = cluster_totals(
+        sums = sum_by_cluster(
             data.x,
             self._label(broadcast.weights, data.x),
             data.y,
@@ -204,7 +204,7 @@ class _DistanceLearner:
         """Labels the client's samples and sums their distances."""
         del seed  # nothing is drawn
         labels = self._label(broadcast.weights, data.x)
-        return ClientOutput(distance_totals(data.x, labels, broadcast.means))
+        return ClientOutput(sum_distances(data.x, labels, broadcast.means))
 
 
 class Evaluation(NamedTuple):
@@ -246,9 +246,9 @@ def evaluate(
       InputError: If no client has samples that are finite.
       TrainingError: If the passes went over different clients.
     """
-    state = WeightsState(tensors(weights))
+    state = WeightsState(to_tensors(weights))
     _, found, left_out, _ = backend.run_round(first, state, participants)
-    sums = named_sums(ClusterSums, found)
+    sums = name_sums(ClusterSums, found)
     sizes = np.asarray(found["sizes"]).astype(np.int64)
     if not with_distances:
         return Evaluation(scores(sums), sizes, sums, None, left_out)
@@ -259,5 +259,5 @@ def evaluate(
             f"Both passes of the scores need the same clients. The first went without {left_out}, "
             f"the second without {left_out_then}."
         )
-    distances = named_sums(DistanceSums, spread)
+    distances = name_sums(DistanceSums, spread)
     return Evaluation(scores(sums, distances), sizes, sums, distances, left_out)

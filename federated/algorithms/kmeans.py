@@ -16,7 +16,7 @@ from federated.core.algorithm import (
     Tensors,
     assign,
 )
-from federated.core.local_training import tensors
+from federated.core.local_training import to_tensors
 from tfcluster.config import DECConfig, register
 from tfcluster.dec.autoencoder import AutoencoderTrainer
 from tfcluster.training.loop import Forward
@@ -114,7 +114,7 @@ class LloydIteration(FederatedAlgorithm):
 
     def initial_state(self, weights: Sequence[Any], centroids: Any) -> LloydState:
         """Returns the state before the first round; the arguments are as in `LloydState`."""
-        return LloydState(tensors(weights), tf.cast(centroids, tf.float64))
+        return LloydState(to_tensors(weights), tf.cast(centroids, tf.float64))
 
     def make_learner(self) -> _LloydLearner:
         """Builds the embedding."""

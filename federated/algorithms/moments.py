@@ -97,16 +97,16 @@ class _MomentsLearner:
         return ClientOutput(MomentSums(*sum_over_parts(totals, (data.x,), width)))
 
 
-def feature_means(sums: MomentSums) -> np.ndarray:
+def compute_feature_means(sums: MomentSums) -> np.ndarray:
     """Returns the features' means, `(n_features,)`, from sums around 0; 0 without values."""
     return np.asarray(sums.sums) / np.maximum(sums.counts, 1)
 
 
-def standardizer_from(mean: np.ndarray, around_mean: MomentSums) -> Standardizer:
+def build_standardizer(mean: np.ndarray, around_mean: MomentSums) -> Standardizer:
     """Returns means and standard deviations, missing values counted as the mean.
 
     Args:
-      mean: `(n_features,)`, from `feature_means`.
+      mean: `(n_features,)`, from `compute_feature_means`.
       around_mean: Sums with `mean` as origin.
 
     Raises:

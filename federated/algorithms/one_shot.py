@@ -1,8 +1,8 @@
 """Initial centroids from one round in which clients cluster their own embeddings.
 
 Clients send centroids and how many samples each has, and the server makes k centroids of them all,
-by one of `METHODS`; or `lloyd_starts` makes several starts for exact federated Lloyd. What is sent
-does not add over clients: unlike Lloyd's sums, it shows the server means of small groups of a
+by one of `METHODS`; or `make_lloyd_starts` makes several starts for exact federated Lloyd. What is
+sent does not add over clients: unlike Lloyd's sums, it shows the server means of small groups of a
 client's samples.
 """
 
@@ -28,7 +28,7 @@ from federated.core.algorithm import (
     Metrics,
     WeightsState,
 )
-from federated.core.local_training import tensors
+from federated.core.local_training import to_tensors
 from tfcluster.config import register
 from tfcluster.errors import InputError
 from tfcluster.runtime import single_threaded
@@ -97,7 +97,7 @@ class ClientCentroids(FederatedAlgorithm):
 
     def initial_state(self, weights: Sequence[Any]) -> WeightsState:
         """Returns the state before the round, from the embedding's weights."""
-        return WeightsState(tensors(weights))
+        return WeightsState(to_tensors(weights))
 
     def make_learner(self) -> _CentroidsLearner:
         """Builds the embedding."""
@@ -224,7 +224,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 """Ways to make k centroids of all clients' centroids, by name."""
 
 
-def lloyd_starts(
+def make_lloyd_starts(
     centroids: ArrayLike, counts: ArrayLike, k: int, starts: int, seed: int = 0
 ) -> Floats:
     """Makes starts for `LloydIteration`: that of `double_kmeans`, then k-means++ draws.

@@ -15,7 +15,7 @@ from federated.core.local_training import (
     TrainingLearner,
     TrainingState,
     client_optimizer,
-    tensors,
+    to_tensors,
 )
 from tfcluster.config import DECConfig, register
 from tfcluster.dec.autoencoder import AutoencoderTrainer
@@ -38,7 +38,7 @@ class AutoencoderTraining(FederatedTraining[LocalWork]):
 
     def initial_state(self, weights: Sequence[Any]) -> TrainingState:
         """Returns the state before the first round."""
-        known = tensors(weights)
+        known = to_tensors(weights)
         return TrainingState(known, self.slots(known))
 
     def make_learner(self) -> TrainingLearner:
@@ -93,8 +93,8 @@ class LayerTraining(FederatedTraining[LocalWork]):
 
     def initial_state(self, weights: Sequence[Any], below: Sequence[Any]) -> LayerState:
         """Returns the state before the first round; the arguments are as in `LayerState`."""
-        known = tensors(weights)
-        return LayerState(known, self.slots(known), tensors(below))
+        known = to_tensors(weights)
+        return LayerState(known, self.slots(known), to_tensors(below))
 
     def make_learner(self) -> TrainingLearner:
         """Builds the layer's loop, and the layers below."""

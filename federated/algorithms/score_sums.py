@@ -54,12 +54,12 @@ class DistanceSums(NamedTuple):
     silhouettes: Any
 
 
-def named_sums(kind: Any, found: Mapping[str, Any]) -> Any:
+def name_sums(kind: Any, found: Mapping[str, Any]) -> Any:
     """Returns totals of class `kind` from a round's metrics, as float64 arrays."""
     return kind(*(np.asarray(found[name], np.float64) for name in kind._fields))
 
 
-def cluster_totals(
+def sum_by_cluster(
     x: tf.Tensor, labels: tf.Tensor, y: tf.Tensor, *, n_clusters: int, n_classes: int
 ) -> ClusterSums:
     """Computes the first pass, eagerly or inside a graph.
@@ -86,7 +86,7 @@ def cluster_totals(
     return ClusterSums(*sum_over_parts(totals, (x, labels, y), width))
 
 
-def distance_totals(x: tf.Tensor, labels: tf.Tensor, means: tf.Tensor) -> DistanceSums:
+def sum_distances(x: tf.Tensor, labels: tf.Tensor, means: tf.Tensor) -> DistanceSums:
     """Computes the second pass, eagerly or inside a graph.
 
     Args:

@@ -76,7 +76,7 @@ class _AgreementLearner:
         return ClientOutput(AgreementSums(tables))
 
 
-def stability(tables: Any) -> float:
+def compute_stability(tables: Any) -> float:
     """Returns the mean adjusted Rand index of the first start's labels with each other start's.
 
     Args:

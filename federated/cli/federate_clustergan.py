@@ -11,9 +11,9 @@ from federated.cli.options import FederatedGANOptions, FederateExecution
 from federated.cli.run import (
     FederatedRun,
     begin_run,
+    choose_numbers,
     find_workers,
-    numbers_to_find,
-    pooled_labels,
+    pool_labels,
     prepare,
 )
 from federated.core.records import RoundRecord
@@ -43,7 +43,7 @@ def federate_clustergan(
       TrainingError: If training diverges or a client fails.
     """
     options, out, dataset = prepare("federated-clustergan", options, execution)
-    numbers = numbers_to_find(options, dataset)
+    numbers = choose_numbers(options, dataset)
     model = FederatedClusterGAN(
         numbers[0] if len(numbers) == 1 else numbers,  # type: ignore[arg-type]
         preset=get_gan_config(options.preset, options.dataset),
@@ -90,7 +90,7 @@ def _scores(model: FederatedClusterGAN, run: FederatedRun) -> MethodScores:
 def _draw(model: FederatedClusterGAN, run: FederatedRun) -> None:
     folder, dataset = run.path, run.dataset
     _, y = dataset.pooled()
-    labels = pooled_labels(model)
+    labels = pool_labels(model)
     codes = np.concatenate([model.transform(x) for x, _ in dataset.clients])
     history = [_drawn(record) for record in model.history_]
     plots.draw_adversarial_curves(folder / "curves.png", history, unit="round")

@@ -9,9 +9,9 @@ from federated.cli.options import FederatedDECOptions, FederateExecution
 from federated.cli.run import (
     FederatedRun,
     begin_run,
+    choose_numbers,
     find_workers,
-    numbers_to_find,
-    pooled_labels,
+    pool_labels,
     prepare,
 )
 from federated.estimators.dec import FederatedDEC
@@ -37,7 +37,7 @@ def federate_dec(
       TrainingError: If training diverges or a client fails.
     """
     options, out, dataset = prepare("federated-dec", options, execution)
-    numbers = numbers_to_find(options, dataset)
+    numbers = choose_numbers(options, dataset)
     model = FederatedDEC(
         numbers[0] if len(numbers) == 1 else numbers,
         preset=get_dec_config(options.preset, options.dataset),
@@ -89,7 +89,7 @@ def _show_selection(model: FederatedDEC, run: FederatedRun) -> dict[str, object]
 def _draw(model: FederatedDEC, run: FederatedRun, X: np.ndarray) -> None:
     folder, dec = run.path, model.to_dec()
     samples, y = run.dataset.pooled()
-    labels = pooled_labels(model)
+    labels = pool_labels(model)
     history = [record.flat() for record in model.history_]
     plots.draw_training_curves(
         folder / "curves.png", history, tol=model.config_.model.tol, unit="round"

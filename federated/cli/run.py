@@ -60,7 +60,7 @@ def prepare(
     return options, out, load_federated_dataset(options.dataset, how, options.seed)
 
 
-def numbers_to_find(options: FederateOptions, dataset: FederatedDataset) -> range:
+def choose_numbers(options: FederateOptions, dataset: FederatedDataset) -> range:
     """Returns the numbers of clusters asked for, or the number of classes."""
     classes = np.arange(len(dataset.classes)) if dataset.classes else None
     return options.parse_n_clusters(classes)
@@ -112,7 +112,7 @@ class FederatedRun:
             self.folder.write_text(str(path), format_labels(rows))
             found.append(certainty)
         _, y = self.dataset.pooled()
-        labels, certainty = pooled_labels(model), np.concatenate(found)
+        labels, certainty = pool_labels(model), np.concatenate(found)
         print_clusters(self.console, labels, certainty, model.n_clusters_, y)
 
     def show_profile(self, model: Any) -> None:
@@ -133,7 +133,7 @@ class FederatedRun:
         """
         _, y = self.dataset.pooled()
         kmeans = fit_kmeans(X, model.n_clusters_, restarts, 0)
-        found = metrics.score(X, pooled_labels(model))
+        found = metrics.score(X, pool_labels(model))
         names = ("silhouette", "silhouette_samples", "silhouette_seed")
         silhouette: dict[str, Any] = {name: found[name] for name in names if name in found}
         silhouette["silhouette_of"] = "pooled samples, which only a simulation has"
@@ -192,6 +192,6 @@ def begin_run(
         yield FederatedRun(options, execution.backend, dataset, folder, console)
 
 
-def pooled_labels(model: Any) -> np.ndarray:
+def pool_labels(model: Any) -> np.ndarray:
     """Returns the model's labels of all samples, in client order."""
     return np.concatenate(list(model.client_labels_.values()))

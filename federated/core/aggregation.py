@@ -2,8 +2,8 @@
 
 A client's update is its trained weights minus those it was sent. Most rules take the weighted mean
 of the updates; the robust ones take a statistic in its place that a few clients cannot move far.
-All functions are pure, so that they run eagerly and inside a graph alike. A new rule is a subclass
-in `AGGREGATIONS`.
+All functions are pure, so that they run eagerly and inside a graph alike. A new rule is a
+registered subclass in `AGGREGATIONS`.
 
 Sources: McMahan et al., AISTATS 2017 (FedAvg); Hsu et al., arXiv:1909.06335 (FedAvgM); Reddi et
 al., ICLR 2021 (FedAdagrad, FedAdam, FedYogi); Li et al., MLSys 2020 (FedProx); Yin et al., ICML

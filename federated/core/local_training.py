@@ -252,6 +252,6 @@ class FederatedTraining(FederatedAlgorithm, Generic[Work]):
         return state._replace(weights=tuple(weights), optimizer=tuple(slots)), metrics
 
 
-def tensors(values: Sequence[Any]) -> Tensors:
+def to_tensors(values: Sequence[Any]) -> Tensors:
     """Returns arrays as a tuple of tensors."""
     return tuple(map(tf.convert_to_tensor, values))

@@ -210,7 +210,7 @@ def _of_clients(
     return FederatedDataset(tuple(names), clients, _words(classes))
 
 
-def dataset_of_arrays(
+def build_dataset(
     X: Mapping[str, Any] | Sequence[Any],
     y: Mapping[str, Any] | Sequence[Any] | None = None,
     names: Sequence[str] | None = None,

@@ -26,7 +26,7 @@ from federated.core.sampling import ClientSampler
 from federated.data.federated_dataset import (
     FederatedDataset,
     PartitionConfig,
-    dataset_of_arrays,
+    build_dataset,
     partition_matrix,
 )
 from federated.estimators.fit import Fit, begin_fit
@@ -212,7 +212,7 @@ class FederatedEstimator(
                 raise InputError("A `FederatedDataset` has its own classes and names.")
             return X
         if isinstance(X, Mapping) or _is_list_of_matrices(X):
-            return dataset_of_arrays(X, y, names)
+            return build_dataset(X, y, names)
         if names is not None:
             raise InputError("`names` are for a list of clients. Received one matrix.")
         seen = BaseEstimator()

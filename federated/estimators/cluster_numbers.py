@@ -9,7 +9,7 @@ import numpy as np
 
 from federated.algorithms.evaluation import Evaluation
 from federated.algorithms.kmeans import Embedding, LloydIteration
-from federated.algorithms.stability import StartAgreement, stability
+from federated.algorithms.stability import StartAgreement, compute_stability
 from federated.core.scaling import Scaling
 from federated.estimators.fit import Fit
 from tfcluster.n_clusters import Recommendation, recommend_n_clusters
@@ -36,10 +36,10 @@ def measure_stability(
         return float("nan")
     everyone = fit.sampler.participants(0, full_participation=True)
     found = fit.opened.backend.run_round(StartAgreement(fit.n_features, embedding), state, everyone)
-    return stability(found.metrics["tables"])
+    return compute_stability(found.metrics["tables"])
 
 
-def profile_of(fit: Fit, evaluation: Evaluation, scaling: Scaling) -> ClusterProfile:
+def build_profile(fit: Fit, evaluation: Evaluation, scaling: Scaling) -> ClusterProfile:
     """Returns each cluster's features in the original units, from the sums of an evaluation."""
     assert evaluation.distances is not None
     factor, units = scaling.factor, fit.dataset.units

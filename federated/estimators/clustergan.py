@@ -23,15 +23,15 @@ from federated.core.rounds import Position
 from federated.core.scaling import Scaling
 from federated.data.federated_dataset import FederatedDataset
 from federated.estimators.base import FederatedEstimator
-from federated.estimators.cluster_numbers import profile_of
+from federated.estimators.cluster_numbers import build_profile
 from federated.estimators.fit import Fit
 from federated.phases.centroids import CentroidMethod, CentroidPhase
 from federated.phases.clustergan import (
     AdversarialPhase,
     FederatedGANConfig,
     Generator,
+    build_gan_phases,
     describe_cluster_use,
-    gan_phases,
     match_to_codes,
 )
 from tfcluster.clustergan import ClusterGAN
@@ -216,14 +216,14 @@ class FederatedClusterGAN(FederatedEstimator):
         k = int(self.n_clusters)
         scorer = _Scorer(fit, config, k, self.evaluate_every)
         watched = dataclasses.replace(fit, callbacks=(warn_of_lost_clusters(), *fit.callbacks))
-        at = watched.run(gan_phases(fit.n_features, k, config, fit.seed), scorer)
+        at = watched.run(build_gan_phases(fit.n_features, k, config, fit.seed), scorer)
         final = scorer.last or scorer.evaluate_centroids(at)
         model = _model(at, config, fit.seed)
         scores = {**final.scores, **describe_cluster_use(final.sizes)}
         self._set_fitted(fit.dataset, model, config, at.history, scores)
         looks = [r.scores for r in at.history if r.phase == AdversarialPhase.name and r.scores]
         self.argmax_scores_ = dict(looks[-1]) if looks else {}
-        self.profile_ = profile_of(fit, final, Scaling.from_artifacts(at.artifacts))
+        self.profile_ = build_profile(fit, final, Scaling.from_artifacts(at.artifacts))
 
     def predict(self, X: Any, decoder: Decoder = "kmeans") -> np.ndarray:
         """Labels samples, new ones too: `(n_samples, n_features)` to `(n_samples,)`.

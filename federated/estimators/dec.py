@@ -23,7 +23,7 @@ from federated.core.rounds import Position
 from federated.core.scaling import Scaling
 from federated.data.federated_dataset import FederatedDataset
 from federated.estimators.base import FederatedEstimator
-from federated.estimators.cluster_numbers import choose, measure_stability, profile_of
+from federated.estimators.cluster_numbers import build_profile, choose, measure_stability
 from federated.estimators.fit import Fit
 from federated.phases.centroids import CentroidMethod
 from federated.phases.dec import (
@@ -258,7 +258,7 @@ class FederatedDEC(FederatedEstimator):
         self._set_fitted(run.fit.dataset, run.model(), run.config, history, run.final.scores)
         self.initial_scores_ = run.initial_scores
         scaling = Scaling.from_artifacts(run.at.artifacts)
-        self.profile_ = profile_of(run.fit, run.final, scaling)
+        self.profile_ = build_profile(run.fit, run.final, scaling)
 
     def soft_assign(self, X: Any) -> np.ndarray:
         """Returns soft assignments q, eq. 1: `(n_samples, n_features)` to `(n_samples, k)`."""

@@ -20,10 +20,10 @@ from federated.core.rounds import Position
 from federated.core.scaling import Scaling
 from federated.data.federated_dataset import FederatedDataset
 from federated.estimators.base import FederatedEstimator
-from federated.estimators.cluster_numbers import choose, measure_stability, profile_of
+from federated.estimators.cluster_numbers import build_profile, choose, measure_stability
 from federated.estimators.fit import Fit
 from federated.phases.centroids import CentroidMethod, CentroidPhase, CentroidSearch
-from federated.phases.scaling import scaling_phases
+from federated.phases.scaling import build_scaling_phases
 from tfcluster.config import check_types, register, to_python
 from tfcluster.scaling import Standardizer
 from tfcluster.validation import check_matrix, check_whole
@@ -141,7 +141,7 @@ class FederatedKMeans(FederatedEstimator):
 
     def _train(self, fit: Fit) -> None:
         config = self.config(fit.dataset)
-        before = scaling_phases(fit.n_features, standardize=config.standardize)
+        before = build_scaling_phases(fit.n_features, standardize=config.standardize)
         counts = [int(k) for k in self._numbers()]
         runs = [_Search(fit, config, k) for k in counts]
         shared = Position()
@@ -160,7 +160,7 @@ class FederatedKMeans(FederatedEstimator):
         history = [*shared.history, *(record for run in runs for record in run.own_history)]
         self._set_fitted(fit.dataset, best.model(), config, history, best.final.scores)
         self.inertia_ = best.inertia
-        self.profile_ = profile_of(fit, best.final, Scaling.from_artifacts(best.at.artifacts))
+        self.profile_ = build_profile(fit, best.final, Scaling.from_artifacts(best.at.artifacts))
 
     @property
     def _n_features_out(self) -> int:

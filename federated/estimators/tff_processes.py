@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from federated.backends.tff.phase_processes import PhaseProcesses
 from federated.core.phases import Phase
-from federated.phases.clustergan import FederatedGANConfig, gan_phases
+from federated.phases.clustergan import FederatedGANConfig, build_gan_phases
 from federated.phases.dec import FederatedDECConfig, clustering_phases, pretraining_phases
 from tfcluster.errors import InputError
 from tfcluster.validation import check_n_clusters
@@ -24,7 +24,7 @@ def build_processes(
 
     Each client scales its samples by `Scaling.from_artifacts(artifacts)`, with what all finished
     phases left, before it takes part in a phase. At the end, the artifacts are those of
-    `clustering_phases` or `gan_phases`, e.g. for `DEC.from_weights`.
+    `clustering_phases` or `build_gan_phases`, e.g. for `DEC.from_weights`.
 
     Args:
       config: The protocol.
@@ -44,7 +44,7 @@ def build_processes(
             *clustering_phases(n_features, n_clusters, config, seed),
         ]
     elif isinstance(config, FederatedGANConfig):
-        phases = gan_phases(n_features, n_clusters, config, seed)
+        phases = build_gan_phases(n_features, n_clusters, config, seed)
     else:
         raise InputError(
             "`config` must be a `FederatedDECConfig` or a `FederatedGANConfig`. "

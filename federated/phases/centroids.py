@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from federated.algorithms.kmeans import Embedding, LloydIteration
-from federated.algorithms.one_shot import METHODS, ClientCentroids, lloyd_starts
+from federated.algorithms.one_shot import METHODS, ClientCentroids, make_lloyd_starts
 from federated.core.algorithm import FederatedAlgorithm, Metrics, WeightsState
 from federated.core.phases import Artifacts, Found, Phase
 from tfcluster.errors import InputError
@@ -118,7 +118,7 @@ class CentroidPhase(Phase):
         centroids, counts = (np.asarray(metrics[name]) for name in ("centroids", "counts"))
         ask = self._search
         if ask.method == "lloyd":
-            return lloyd_starts(centroids, counts, ask.n_clusters, ask.n_starts, ask.seed)
+            return make_lloyd_starts(centroids, counts, ask.n_clusters, ask.n_starts, ask.seed)
         return METHODS[ask.method](centroids, counts, ask.n_clusters, ask.seed)[np.newaxis]
 
     def is_over(self, found: Found) -> bool:

@@ -18,7 +18,7 @@ from federated.core.aggregation import AGGREGATIONS, Aggregation
 from federated.core.algorithm import FederatedAlgorithm, Metrics, State, Tensors
 from federated.core.phases import Artifacts, Found, Phase
 from federated.phases.centroids import CentroidMethod, CentroidPhase, CentroidSearch
-from federated.phases.scaling import scaling_phases
+from federated.phases.scaling import build_scaling_phases
 from tfcluster.clustergan.networks import Networks, build_networks
 from tfcluster.config import GAN_PRESETS, GANConfig, check_types, register
 from tfcluster.errors import InputError
@@ -82,7 +82,7 @@ class FederatedGANConfig:
         )
 
 
-def gan_phases(
+def build_gan_phases(
     n_features: int, n_clusters: int, config: FederatedGANConfig, seed: int
 ) -> list[Phase]:
     """Returns the phases of federated ClusterGAN.
@@ -99,7 +99,7 @@ def gan_phases(
     codes = GANCodes(n_clusters, config.model)
     search = config.search(n_clusters, seed)
     return [
-        *scaling_phases(n_features, standardize=config.standardize),
+        *build_scaling_phases(n_features, standardize=config.standardize),
         AdversarialPhase(n_features, n_clusters, config, seed),
         _CodeCentroidPhase(n_features, codes, ("generator", "encoder"), search, "centroids"),
     ]

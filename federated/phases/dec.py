@@ -16,7 +16,7 @@ from federated.core.algorithm import FederatedAlgorithm, Metrics, State
 from federated.core.local_training import LocalWork
 from federated.core.phases import Artifacts, Found, Phase
 from federated.phases.centroids import CentroidMethod, CentroidPhase, CentroidSearch
-from federated.phases.scaling import scaling_phases
+from federated.phases.scaling import build_scaling_phases
 from tfcluster.config import (
     DEC_PRESETS,
     DECConfig,
@@ -121,7 +121,7 @@ def pretraining_phases(n_features: int, config: FederatedDECConfig, seed: int) -
     fresh = AutoencoderTrainer(n_features, model)
     fresh.reset(seed)
     start = fresh.autoencoder.get_weights()
-    phases = scaling_phases(n_features, standardize=config.standardize, scaling=model.scaling)
+    phases = build_scaling_phases(n_features, standardize=config.standardize, scaling=model.scaling)
     if isinstance(model.pretraining, LayerWise):
         n_layers = len(model.dims)
         each, last = _shared_out(model.pretraining, n_layers, config.n_pretrain_rounds)

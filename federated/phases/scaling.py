@@ -12,8 +12,8 @@ from federated.algorithms.moments import (
     Moments,
     MomentsState,
     MomentSums,
-    feature_means,
-    standardizer_from,
+    build_standardizer,
+    compute_feature_means,
 )
 from federated.core.algorithm import FederatedAlgorithm, Metrics
 from federated.core.phases import Artifacts, Found, Phase
@@ -57,9 +57,9 @@ class StandardizationPhase(MomentsPhase):
         """Keeps the means as the next origin, and then mean and standard deviation."""
         sums = MomentSums(**{name: np.asarray(value) for name, value in metrics.items()})
         if number == 0:
-            return Found(self._moments.initial_state(feature_means(sums)), {}, {})
+            return Found(self._moments.initial_state(compute_feature_means(sums)), {}, {})
         # the state carries the result, so that a checkpoint needs nothing else
-        mean, sd = standardizer_from(np.asarray(state.origin), sums)
+        mean, sd = build_standardizer(np.asarray(state.origin), sums)
         return Found(state._replace(origin=tf.constant(np.stack([mean, sd]))), {}, {})
 
     def end(self, state: Any) -> Artifacts:
@@ -89,7 +89,7 @@ class FactorPhase(MomentsPhase):
     def receive(self, number: int, state: Any, metrics: Metrics) -> Found:
         """Keeps the factor."""
         del number
-        factor = rms_factor(metrics)
+        factor = compute_rms_factor(metrics)
         return Found(
             state._replace(origin=tf.constant([factor], tf.float64)), {}, {"factor": factor}
         )
@@ -101,7 +101,7 @@ class FactorPhase(MomentsPhase):
         return {"scale": np.asarray(factor, np.float64)}
 
 
-def rms_factor(sums: Mapping[str, Any]) -> float:
+def compute_rms_factor(sums: Mapping[str, Any]) -> float:
     """Returns the factor that makes the mean of x^2 one.
 
     Args:
@@ -116,7 +116,7 @@ def rms_factor(sums: Mapping[str, Any]) -> float:
     return float(np.sqrt(np.sum(sums["counts"]) / total))
 
 
-def scaling_phases(
+def build_scaling_phases(
     n_features: int, *, standardize: bool, scaling: float | Literal["rms"] = 1.0
 ) -> list[Phase]:
     """Returns the phases that every run begins with.

@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 import tensorflow as tf
 
-from federated.algorithms.score_sums import cluster_totals, distance_totals, scores
+from federated.algorithms.score_sums import scores, sum_by_cluster, sum_distances
 from federated.backends.local import LocalBackend
 from federated.core.algorithm import ClientData
 from federated.core.rounds import Federation, run_phases
@@ -90,14 +90,14 @@ def sums_of(client, n_clusters, n_classes=0):
     X, labels, y = client
     y = np.full(len(labels), -1) if y is None else y
     samples = (tf.constant(X, tf.float64), tf.constant(labels, tf.int64), tf.constant(y, tf.int64))
-    return as_arrays(cluster_totals(*samples, n_clusters=n_clusters, n_classes=n_classes))
+    return as_arrays(sum_by_cluster(*samples, n_clusters=n_clusters, n_classes=n_classes))
 
 
 def distances_of(client, means):
     """Returns the second pass over a client's samples, as arrays."""
     X, labels, _ = client
     samples = (tf.constant(X, tf.float64), tf.constant(labels, tf.int64))
-    return as_arrays(distance_totals(*samples, tf.constant(means)))
+    return as_arrays(sum_distances(*samples, tf.constant(means)))
 
 
 def as_arrays(totals):

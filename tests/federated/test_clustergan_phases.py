@@ -11,8 +11,8 @@ from federated.core.rounds import Federation, RoundCheckpoint, run_phases
 from federated.core.sampling import ClientSampler
 from federated.phases.clustergan import (
     FederatedGANConfig,
+    build_gan_phases,
     describe_cluster_use,
-    gan_phases,
     match_to_codes,
 )
 from tests.federated.helpers import (
@@ -37,7 +37,7 @@ X, _ = blobs(90)
 
 
 def phases_of(config=SMALL):
-    return gan_phases(6, 3, config, seed=5)
+    return build_gan_phases(6, 3, config, seed=5)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from federated import FedAvgM, FederatedClusterGAN, FederatedDEC, FederatedKMeans, Flower, Local
 from federated.backends.descriptions import open_backend
 from federated.cli.options import FederatedDECOptions, FederatedGANOptions
-from federated.data.federated_dataset import dataset_of_arrays
+from federated.data.federated_dataset import build_dataset
 from tests.tfcluster.helpers import blobs
 from tfcluster import DEC, ClusterGAN, InputError, metrics
 from tfcluster.files import load_arrays
@@ -113,7 +113,7 @@ def test_only_the_result_is_scored_if_asked(fitted):
 
 
 def test_fits_share_an_open_backend(fitted):
-    dataset = dataset_of_arrays(CLIENTS, CLASSES)
+    dataset = build_dataset(CLIENTS, CLASSES)
     with open_backend("local", dataset) as opened:
         models = [FederatedDEC(3, **SMALL, backend=opened).fit(dataset) for _ in range(2)]
     for model in models:

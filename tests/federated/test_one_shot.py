@@ -15,7 +15,13 @@ from sklearn.cluster import KMeans
 
 from federated.algorithms.client_kmeans import best_clustering
 from federated.algorithms.kmeans import DECEmbedding, InputSpace, LloydIteration
-from federated.algorithms.one_shot import METHODS, ClientCentroids, k_fed, lloyd_starts, max_min
+from federated.algorithms.one_shot import (
+    METHODS,
+    ClientCentroids,
+    k_fed,
+    make_lloyd_starts,
+    max_min,
+)
 from federated.backends.local import LocalBackend
 from federated.core.algorithm import validate
 from federated.core.sampling import ClientSampler
@@ -293,7 +299,7 @@ def test_lloyd_from_these_starts_is_as_good_as_pooled_k_means(digits, space, spl
     )
     parts = [X[own] for own in indices]
     metrics, _ = round_of(parts, 10)
-    starts = lloyd_starts(metrics["centroids"], metrics["counts"], 10, 10, seed=0)
+    starts = make_lloyd_starts(metrics["centroids"], metrics["counts"], 10, 10, seed=0)
     pooled = KMeans(10, n_init=20, random_state=0).fit(X.astype(np.float64)).inertia_
     assert lloyd(parts, starts).min() < 1.01 * pooled
 
@@ -301,10 +307,10 @@ def test_lloyd_from_these_starts_is_as_good_as_pooled_k_means(digits, space, spl
 def test_starts_differ_and_are_reproducible(separated):
     _, metrics = separated
     asked = metrics["centroids"], metrics["counts"], 6
-    starts = lloyd_starts(*asked, 5, seed=3)
+    starts = make_lloyd_starts(*asked, 5, seed=3)
     assert starts.shape == (5, 6, 2) and starts.dtype == np.float64
-    np.testing.assert_array_equal(lloyd_starts(*asked, 5, seed=3), starts)
-    np.testing.assert_array_equal(lloyd_starts(*asked, 2, seed=3), starts[:2])
+    np.testing.assert_array_equal(make_lloyd_starts(*asked, 5, seed=3), starts)
+    np.testing.assert_array_equal(make_lloyd_starts(*asked, 2, seed=3), starts[:2])
     np.testing.assert_array_equal(starts[0], METHODS["double_kmeans"](*asked, 3))
     assert len(np.unique(starts, axis=0)) == 5
 
@@ -312,13 +318,13 @@ def test_starts_differ_and_are_reproducible(separated):
 def test_too_few_centroids(separated):
     _, metrics = separated
     centroids, counts = metrics["centroids"][:2], metrics["counts"][:2]
-    for make in (*METHODS.values(), lambda *asked: lloyd_starts(*asked[:3], starts=2)):
+    for make in (*METHODS.values(), lambda *asked: make_lloyd_starts(*asked[:3], starts=2)):
         with pytest.raises(InputError, match=r"5 clusters .* the 4 different centroids"):
             make(centroids, counts, 5, 0)
         with pytest.raises(InputError, match=r"0 different .* more centroids per client \(now 2\)"):
             make(centroids, np.zeros_like(counts), 1, 0)
     with pytest.raises(InputError, match="`starts` must be positive"):
-        lloyd_starts(centroids, counts, 2, 0)
+        make_lloyd_starts(centroids, counts, 2, 0)
 
 
 @pytest.mark.parametrize("field", ["n_centroids", "n_iterations", "restarts"])

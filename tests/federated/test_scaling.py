@@ -20,7 +20,7 @@ from federated.core.sampling import ClientSampler
 from federated.core.scaling import Scaling
 from federated.data.client_store import ClientStore
 from federated.phases.dec import FederatedDECConfig, clustering_phases, pretraining_phases
-from federated.phases.scaling import scaling_phases
+from federated.phases.scaling import build_scaling_phases
 from tests.federated.helpers import (
     MemoryClients,
     StopRun,
@@ -57,7 +57,7 @@ def centralized(x: np.ndarray) -> np.ndarray:
 
 
 def find_scaling(clients: list[np.ndarray], **options) -> Scaling:
-    phases = scaling_phases(clients[0].shape[1], **{"standardize": False, **options})
+    phases = build_scaling_phases(clients[0].shape[1], **{"standardize": False, **options})
     return Scaling.from_artifacts(run_locally(phases, MemoryClients(clients)).artifacts)
 
 
@@ -107,7 +107,7 @@ tables = st.integers(1, 12).flatmap(
 def by_one_backend():
     """Finds standardizers by one backend, so that the rounds are compiled once."""
     clients = MemoryClients([])
-    backend, phases = LocalBackend(clients), scaling_phases(2, standardize=True)
+    backend, phases = LocalBackend(clients), build_scaling_phases(2, standardize=True)
 
     def found(*samples: np.ndarray) -> Standardizer:
         clients.give(samples)
@@ -145,7 +145,9 @@ def test_rms_is_the_scale_of_a_centralized_fit():
 def test_rms_is_found_among_standardized_samples():
     x = table()
     clients = MemoryClients(np.split(x, [20, 90]))
-    artifacts = run_locally(scaling_phases(6, standardize=True, scaling="rms"), clients).artifacts
+    artifacts = run_locally(
+        build_scaling_phases(6, standardize=True, scaling="rms"), clients
+    ).artifacts
     rms = np.sqrt(np.mean(np.square(centralized(x), dtype=np.float64)))
     assert float(artifacts["scale"]) == pytest.approx(1 / rms, rel=1e-6)
 
@@ -167,7 +169,7 @@ def test_a_backend_can_send_it_as_text():
 def test_clients_scale_their_own_files(tmp_path):
     x = table()
     store = ClientStore.write(tmp_path, [(part, None) for part in np.split(x, [20, 90])])
-    phases = scaling_phases(store.n_features, standardize=True)
+    phases = build_scaling_phases(store.n_features, standardize=True)
     store.scale(Scaling.from_artifacts(run_locally(phases, store).artifacts))
     scaled = np.concatenate([store.samples(i)[0] for i in range(3)])
     np.testing.assert_allclose(scaled, centralized(x), rtol=1e-6, atol=1e-6)

@@ -15,7 +15,7 @@ from sklearn.metrics import (
     normalized_mutual_info_score,
 )
 
-from federated.algorithms.score_sums import ClusterSums, DistanceSums, named_sums, scores
+from federated.algorithms.score_sums import ClusterSums, DistanceSums, name_sums, scores
 from federated.core import sums as parts
 from tests.federated.helpers import add, distances_of, sums_of, total_scores
 from tfcluster import metrics
@@ -153,8 +153,8 @@ def test_names_carry_the_totals() -> None:
     sums = sums_of(client, 4, 4)
     distances = distances_of(client, sums.means())
     there = (
-        named_sums(ClusterSums, {name: a.tolist() for name, a in sums._asdict().items()}),
-        named_sums(DistanceSums, {name: a.tolist() for name, a in distances._asdict().items()}),
+        name_sums(ClusterSums, {name: a.tolist() for name, a in sums._asdict().items()}),
+        name_sums(DistanceSums, {name: a.tolist() for name, a in distances._asdict().items()}),
     )
     assert scores(*there) == scores(sums, distances)
     assert scores(add([there[0], sums]), add([there[1], distances])) == pytest.approx(

@@ -135,7 +135,7 @@ def test_confident_samples_of_a_table_are_bands(png: Path, figures: list[Figure]
     assert "no samples" in [text.get_text() for text in ax.texts]
 
 
-def profile_of(X: np.ndarray, labels: np.ndarray, k: int) -> ClusterProfile:
+def build_profile(X: np.ndarray, labels: np.ndarray, k: int) -> ClusterProfile:
     names = [f"feature {i}" for i in range(X.shape[1])]
     return ClusterProfile.from_samples(X, labels, k, names)
 
@@ -144,7 +144,7 @@ def profile_of(X: np.ndarray, labels: np.ndarray, k: int) -> ClusterProfile:
 @pytest.mark.parametrize("d", [1, 16, 100])
 def test_profiles_of_any_size(png: Path, d: int, k: int) -> None:
     X, labels = samples_in_blobs(90, d, k)
-    assert plots.draw_profile(png, profile_of(X, labels, k + 1), None) == png
+    assert plots.draw_profile(png, build_profile(X, labels, k + 1), None) == png
     assert colors(png) > 10
 
 
@@ -152,7 +152,7 @@ def test_a_profile_shows_the_most_distinct_features(png: Path, figures: list[Fig
     X, labels = samples_in_blobs(90, 100, 3)
     X[:, 70] *= 0.01
     X[:, 70] += labels
-    profile = profile_of(X, labels, 4)
+    profile = build_profile(X, labels, 4)
     plots.draw_profile(png, profile, None)
     ax = figures[0].axes[0]
     ticks = [label.get_text() for label in ax.get_xticklabels()]
@@ -168,7 +168,7 @@ def test_a_profile_shows_the_most_distinct_features(png: Path, figures: list[Fig
 
 def test_a_profile_of_few_features_tells_the_means(png: Path, figures: list[Figure]) -> None:
     X = np.array([[0.0, 1000, 3e-5], [2, 3000, 3e-5]])
-    plots.draw_profile(png, profile_of(X, np.array([0, 1]), 2), None)
+    plots.draw_profile(png, build_profile(X, np.array([0, 1]), 2), None)
     texts = [text.get_text() for text in figures[0].axes[0].texts]
     assert texts == ["0.00", "2.00", "1000", "3000", "3.0e-05", "3.0e-05"]
 
@@ -176,7 +176,7 @@ def test_a_profile_of_few_features_tells_the_means(png: Path, figures: list[Figu
 def test_a_profile_of_pictures_is_the_mean_pictures(png: Path, figures: list[Figure]) -> None:
     data = load_digits()
     labels = np.where(data.target == 4, 11, data.target)
-    plots.draw_profile(png, profile_of(data.data, labels, 12), DIGIT)
+    plots.draw_profile(png, build_profile(data.data, labels, 12), DIGIT)
     ax = figures[0].axes[0]
     assert [text.get_text().split(":")[0] for text in ax.texts] == [
         *map(str, (0, 1, 2, 3, 5, 6, 7, 8, 9, 11))
