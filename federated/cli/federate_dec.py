@@ -66,7 +66,8 @@ def _scores(model: FederatedDEC, run: FederatedRun, X: np.ndarray) -> MethodScor
     """Returns k-means of the pooled samples, the initial centroids and the model."""
     assert model.config_ is not None
     kmeans, silhouette = run.pooled_scores(model, X, model.config_.model.kmeans_restarts)
-    scored = [record for record in model.history_ if record.scores]
+    own = [record for record in model.history_ if record.n_clusters == model.n_clusters_]
+    scored = [record for record in own if record.scores]
     scores: MethodScores = {"k-means": kmeans}
     if scored:
         first = {**model.initial_scores_, "seconds": scored[0].seconds}
@@ -90,7 +91,8 @@ def _draw(model: FederatedDEC, run: FederatedRun, X: np.ndarray) -> None:
     folder, dec = run.path, model.to_dec()
     samples, y = run.dataset.pooled()
     labels = pool_labels(model)
-    history = [record.flat() for record in model.history_]
+    of_model = (None, model.n_clusters_)
+    history = [record.flat() for record in model.history_ if record.n_clusters in of_model]
     plots.draw_training_curves(
         folder / "curves.png", history, tol=model.config_.model.tol, unit="round"
     )

@@ -37,6 +37,7 @@ class Phase(abc.ABC):
     Attributes:
       name: Name of the phase in records.
       n_rounds: Rounds it takes, at most.
+      n_clusters: Number of clusters, where it matters.
       draws: Whether its rounds depend on the participants' seeds. Phases that draw nothing do not
         count in the sampler's numbering, so that adding one changes no other phase's draws.
       needs_everyone: Whether the run must not go on without a client whose values were not finite.
@@ -44,6 +45,7 @@ class Phase(abc.ABC):
 
     name: str
     n_rounds: int
+    n_clusters: int | None = None
     draws: ClassVar[bool] = True
     needs_everyone: ClassVar[bool] = False
 

@@ -17,6 +17,8 @@ class RoundRecord:
       step: Rounds of the phase done, this one included.
       of: Rounds the phase takes, at most.
       participants: Clients that took part.
+      n_clusters: Number of clusters of the phase; None where it does not matter, e.g. in
+        pretraining.
       left_out: Names of the clients that sent values that were not finite.
       losses: Mean losses over the participants' steps, by name.
       metrics: What else the round found, by name: numbers or lists of numbers.
@@ -44,6 +46,7 @@ class RoundRecord:
     round_seconds: float = 0.0
     seconds: float = 0.0
     backend: str = ""
+    n_clusters: int | None = None
 
     @property
     def is_last(self) -> bool:

@@ -210,6 +210,7 @@ def _run_round(phase: Phase, at: Position, federation: Federation) -> tuple[Stat
         bytes_up=result.bytes_up,
         round_seconds=round(seconds, 4),
         backend=federation.backend_name,
+        n_clusters=phase.n_clusters,
     )
     return found.state, record
 

@@ -87,6 +87,7 @@ class CentroidPhase(Phase):
         artifact: str,
     ) -> None:
         self._networks, self._search, self._artifact = networks, search, artifact
+        self.n_clusters = search.n_clusters
         self.n_rounds = 1 + (search.max_rounds if search.method == "lloyd" else 0)
         self._first = ClientCentroids(
             n_features, embedding, search.n_sent, _CLIENT_ITERATIONS, _CLIENT_RESTARTS

@@ -120,7 +120,7 @@ class AdversarialPhase(Phase):
     def __init__(
         self, n_features: int, n_clusters: int, config: FederatedGANConfig, seed: int
     ) -> None:
-        self.n_rounds = config.n_rounds
+        self.n_rounds, self.n_clusters = config.n_rounds, n_clusters
         fresh = build_networks(n_features, n_clusters, config.model, seed)
         self._start = [network.get_weights() for network in fresh]
         parts = (n_features, config.work, config.aggregation, n_clusters, config.model)

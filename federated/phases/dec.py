@@ -246,6 +246,7 @@ class ClusteringPhase(Phase):
     name = "cluster"
 
     def __init__(self, n_features: int, config: FederatedDECConfig, n_clusters: int) -> None:
+        self.n_clusters = n_clusters
         self._tol, self.interval = config.model.tol, config.rounds_per_update + 1
         # it ends with a target update, which tells how many labels the last rounds changed
         self.n_rounds = config.rounds + (1 - config.rounds) % self.interval if config.rounds else 0

@@ -371,6 +371,7 @@ def test_a_range_shares_one_pretraining_and_recommends_a_number(tmp_path):
     assert model.n_clusters_ in (2, 3, 4)
     assert str(model.n_clusters_) in model.recommendation_.reason
     assert [record.phase for record in model.history_].count("pretrain") == 3
+    assert {record.n_clusters for record in model.history_} == {None, 2, 3, 4}
     alone = FederatedDEC(model.n_clusters_, **SMALL).fit(CLIENTS)
     assert_same_bits(model, alone)
 
