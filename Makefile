@@ -5,13 +5,16 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3 python,\
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: demo test lint format lock clean
+.PHONY: demo test coverage lint format lock clean
 
 demo: $(STAMP) ## Federated DEC on handwritten digits: Flower against TFF (about four minutes)
 	rm -rf runs/demo
 	$(BIN)/tfcluster compare digits --algorithm dec --out runs/demo
 
 test: $(STAMP) ## All tests, on two processes
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+coverage: $(STAMP) ## The same, with the lines that no test runs
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 lint: $(STAMP) ## Formatting, lint and types

@@ -95,7 +95,7 @@ def _draw(model: FederatedClusterGAN, run: FederatedRun) -> None:
     history = [_drawn(record) for record in model.history_]
     plots.draw_adversarial_curves(folder / "curves.png", history, unit="round")
     training = [record for record in history if record["phase"] == "adversarial"]
-    plots.draw_cluster_sizes(folder / "cluster_use.png", training, unit="round")
+    plots.draw_cluster_sizes(folder / "cluster_sizes.png", training, unit="round")
     plots.draw_embedding(folder / "embedding.png", codes, labels, y=y)
     samples = np.stack([model.sample(_SHOWN, k) for k in range(model.n_clusters_)])
     plots.draw_generated_samples(

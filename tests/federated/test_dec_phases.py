@@ -142,6 +142,8 @@ def test_too_few_client_centroids_are_told_before_the_run():
     config = FederatedDECConfig(centroids="k_fed")
     search = config.search(10, seed=0)
     assert search.n_sent == 4  # the root of 10, rounded up
-    search.check(3)
-    with pytest.raises(InputError, match=r"of 2 clients that send 4 each.*client_centroids=10"):
-        search.check(2)
+    search.check([9, 9, 9])
+    with pytest.raises(InputError, match=r"the 8 that 2 clients.*client_centroids=10"):
+        search.check([9, 9])
+    with pytest.raises(InputError, match="the 8 that 3 clients"):
+        search.check([2, 2, 100])  # a client sends no more centroids than it has samples
