@@ -34,13 +34,13 @@ from flwr.server.client_manager import SimpleClientManager
 
 from federated.backends.flower.backend import FlowerBackend
 from federated.backends.flower.client import AlgorithmClient
-from federated.backends.flower.messages import (
+from federated.backends.flower.strategy import AlgorithmStrategy, Order
+from federated.backends.messages import (
     pack_answer,
     pack_broadcast,
     unpack_answer,
     unpack_broadcast,
 )
-from federated.backends.flower.strategy import AlgorithmStrategy, Order
 from federated.backends.processes import MARK, marked_processes
 
 # Ray leaves files and children to the garbage collector

@@ -10,7 +10,7 @@ from pathlib import Path
 from flwr.client import Client, NumPyClient
 from flwr.common import Context, NDArrays
 
-from federated.backends.flower.messages import Facts, pack_answer, unpack_broadcast
+from federated.backends.messages import Facts, pack_answer, unpack_broadcast
 from federated.core.backend import ClientRunner
 from federated.core.sampling import Participant
 from federated.data.client_store import ClientStore

@@ -19,7 +19,7 @@ from flwr.server.client_manager import ClientManager
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import Strategy
 
-from federated.backends.flower.messages import pack_broadcast, unpack_answer
+from federated.backends.messages import pack_broadcast, unpack_answer
 from federated.core.algorithm import FederatedAlgorithm, State
 from federated.core.backend import RoundResult, ServerRunner
 from federated.core.sampling import Participant

@@ -1,25 +1,31 @@
-"""Messages on Flower: lists of arrays, and a few plain values beside them."""
+"""Messages between a server and clients: lists of arrays, and a few plain values beside them.
+
+What carries them, e.g. Flower's records or a pipe, is the backend's affair.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from flwr.common import NDArrays, Scalar
 
 from federated.core.algorithm import ClientOutput, FederatedAlgorithm, State, ValidatedOutput
 from federated.core.structure import put_together, take_apart
 from tfcluster.config import from_dict, to_dict
 
-Facts = dict[str, Scalar]
+Arrays = list[np.ndarray]
+"""Tensors of a structure, in order."""
+
+Facts = dict[str, str | int | bool]
+"""Plain values beside them, by name."""
 
 
-def pack_broadcast(algorithm: FederatedAlgorithm, broadcast: State) -> tuple[NDArrays, Facts]:
+def pack_broadcast(algorithm: FederatedAlgorithm, broadcast: State) -> tuple[Arrays, Facts]:
     """Returns what every participant is sent: the arrays, and the algorithm as text.
 
     Args:
@@ -35,7 +41,9 @@ def pack_broadcast(algorithm: FederatedAlgorithm, broadcast: State) -> tuple[NDA
     return _arrays(tensors), facts
 
 
-def unpack_broadcast(arrays: NDArrays, facts: Facts) -> tuple[FederatedAlgorithm, State]:
+def unpack_broadcast(
+    arrays: Sequence[np.ndarray], facts: Mapping[str, Any]
+) -> tuple[FederatedAlgorithm, State]:
     """Returns the algorithm and the broadcast that `pack_broadcast` packed.
 
     Raises:
@@ -65,7 +73,7 @@ def _algorithm(modules: Sequence[str], text: str) -> FederatedAlgorithm:
     return algorithm
 
 
-def pack_answer(answer: ValidatedOutput) -> tuple[NDArrays, Facts]:
+def pack_answer(answer: ValidatedOutput) -> tuple[Arrays, Facts]:
     """Returns what a client sends back: the arrays, and how they are laid out."""
     sums, sums_layout = take_apart(answer.output.sums)
     each, each_layout = take_apart(answer.output.per_client)
@@ -77,7 +85,9 @@ def pack_answer(answer: ValidatedOutput) -> tuple[NDArrays, Facts]:
     return _arrays([*sums, *each]), facts
 
 
-def unpack_answer(algorithm: FederatedAlgorithm, arrays: NDArrays, facts: Facts) -> ValidatedOutput:
+def unpack_answer(
+    algorithm: FederatedAlgorithm, arrays: Sequence[np.ndarray], facts: Mapping[str, Any]
+) -> ValidatedOutput:
     """Returns the answer that `pack_answer` packed."""
     sums_layout = json.loads(str(facts["sums_layout"]))
     each_layout = json.loads(str(facts["per_client_layout"]))
@@ -90,9 +100,9 @@ def unpack_answer(algorithm: FederatedAlgorithm, arrays: NDArrays, facts: Facts)
     return ValidatedOutput(output, tf.constant(bool(facts["is_finite"])))
 
 
-def _arrays(tensors: Sequence[tf.Tensor]) -> NDArrays:
+def _arrays(tensors: Sequence[tf.Tensor]) -> Arrays:
     return [np.asarray(tensor) for tensor in tensors]
 
 
-def _tensors(arrays: NDArrays) -> list[tf.Tensor]:
+def _tensors(arrays: Sequence[np.ndarray]) -> list[tf.Tensor]:
     return [tf.constant(array) for array in arrays]
