@@ -10,6 +10,8 @@
   it on all addresses, whatever `ray.init(_node_ip_address="127.0.0.1")` says: Ray puts the
   machine's address in its place. Its variable, RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER, is read when Ray
   is imported, which may have happened.
+- `ray._private.worker._worker_logs_enabled`: whether Ray prints what its servers say, e.g. that one
+  of them is missing, which they sometimes say when all are being ended.
 - `threading._register_atexit`: hooks of `atexit` come after Python's wait for Flower's threads.
 
 When flwr moves: `Engine` repeats `_main_loop` of `flwr.simulation.run_simulation`, without its
@@ -213,6 +215,19 @@ def keep_ray_on_loopback() -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextlib.contextmanager
+def silence_ray() -> Iterator[None]:
+    """Prints nothing that Ray's servers say; what matters of it reaches us as messages."""
+    from ray._private import worker
+
+    before = worker._worker_logs_enabled
+    worker._worker_logs_enabled = False
+    try:
+        yield
+    finally:
+        worker._worker_logs_enabled = before
 
 
 def call_before_threads_end(function: Callable[[], None]) -> None:

@@ -23,6 +23,7 @@ from federated.backends.flower.internals import (
     Engine,
     call_before_threads_end,
     keep_ray_on_loopback,
+    silence_ray,
 )
 from federated.backends.processes import backend_processes, marked_processes
 from tfcluster.errors import InputError
@@ -83,6 +84,7 @@ class Simulation:
             # not where temporary files go by default: paths of sockets have to be short
             scratch = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
             mark = stack.enter_context(backend_processes(scratch))
+            stack.enter_context(silence_ray())
             stack.callback(ray.shutdown)
             _start_ray(n_workers, num_gpus, scratch)
             stack.callback(self._stop, mark)
@@ -128,7 +130,11 @@ def _start_ray(n_workers: int, num_gpus: float, scratch: Path) -> None:
             logging_level=logging.CRITICAL,
             _temp_dir=str(scratch / "r"),
         )
-    address = ray.util.get_node_ip_address()
+    check_loopback(ray.util.get_node_ip_address())
+
+
+def check_loopback(address: str) -> None:
+    """Raises `InputError` if Ray listens on an address that other machines reach."""
     if not ipaddress.ip_address(address).is_loopback:
         raise InputError(
             f"Ray must listen on the loopback address only. Received: Ray {ray.__version__} on "
