@@ -6,6 +6,7 @@ What carries them, e.g. Flower's records or a pipe, is the backend's affair.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import json
 from collections.abc import Mapping, Sequence
@@ -51,7 +52,7 @@ def unpack_broadcast(
     Raises:
       ValueError: If the algorithm is not part of `federated`.
     """
-    algorithm = _algorithm(json.loads(str(facts["modules"])), str(facts["algorithm"]))
+    algorithm = _algorithm(str(facts["modules"]), str(facts["algorithm"]))
     layout = json.loads(str(facts["layout"]))
     return algorithm, put_together(algorithm.state_type, _tensors(arrays), layout)
 
@@ -65,8 +66,9 @@ def _modules(value: Any) -> set[str]:
     return {name for name in found if not name.startswith("tfcluster.")}
 
 
-def _algorithm(modules: Sequence[str], text: str) -> FederatedAlgorithm:
-    for module in modules:
+@functools.lru_cache(maxsize=64)  # rounds of a phase repeat their algorithms
+def _algorithm(modules: str, text: str) -> FederatedAlgorithm:
+    for module in json.loads(modules):
         # a client imports what the server tells it to, so not just anything
         if not module.startswith("federated."):
             raise ValueError(f"Algorithms are in `federated`. Received: {module!r}.")
