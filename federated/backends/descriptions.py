@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -77,12 +78,21 @@ class Flower(BackendDescription):
     """Flower's simulation engine: every worker is a process.
 
     Attributes:
-      num_gpus: GPUs of each worker, perhaps a fraction. Not tried: no GPU was at hand.
+      num_gpus: GPUs of each worker, perhaps a fraction; 0 hides them from workers. Workers take
+        memory of a GPU as they need it. Untried with a GPU, since none was at hand.
     """
 
     name: ClassVar[str] = "flower"
 
     num_gpus: float = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        is_number = isinstance(self.num_gpus, int | float) and not isinstance(self.num_gpus, bool)
+        if not is_number or not 0 <= self.num_gpus < math.inf:
+            raise InputError(
+                f"`num_gpus` must be a number, not negative. Received: {self.num_gpus!r}."
+            )
 
     def start(self, clients: ClientStore) -> Backend:
         """Starts Ray and Flower's engine."""

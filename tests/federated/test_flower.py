@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from federated.algorithms.dec import DECState, DECTraining
 from federated.algorithms.pretraining import AutoencoderTraining
+from federated.backends.descriptions import Flower
 from federated.backends.local import LocalBackend
 from federated.core.aggregation import find_aggregation
 from federated.core.algorithm import ClientData, ClientOutput, ValidatedOutput
@@ -335,6 +336,34 @@ def test_ray_that_listens_to_the_world_is_refused():
     simulation.check_loopback("127.0.0.1")
     with pytest.raises(InputError, match=r"loopback address only. Received: Ray .* on 192.0.2.1"):
         simulation.check_loopback("192.0.2.1")
+
+
+GPUS = """
+import logging, sys, pathlib
+from federated import Flower
+from federated.data.client_store import ClientStore
+logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stdout)
+try:
+    Flower(n_workers=1, num_gpus=0.5).start(ClientStore(pathlib.Path(sys.argv[1])))
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_gpus_that_are_not_there(store):
+    """Ray believes what it is told; a worker is asked, and the line tells what it said."""
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("there is a GPU")
+    command = [sys.executable, "-c", GPUS, str(store.folder)]
+    found = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
+    assert "federated: Workers compute on CPU." in found.stdout
+    assert "Received: num_gpus=0.5, and workers see none" in found.stdout
+
+
+@pytest.mark.parametrize("number", [-1, float("nan"), "1", True])
+def test_a_number_of_gpus(number):
+    with pytest.raises(InputError, match="`num_gpus` must be a number, not negative"):
+        Flower(num_gpus=number)
 
 
 # A driver whose client works forever, that is interrupted, and closes one backend, not the next.

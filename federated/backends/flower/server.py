@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from flwr.app import DEFAULT_TTL, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.app import MessageType as Type
@@ -162,13 +163,8 @@ def find_clients(grid: Grid, n_clients: int) -> dict[str, int]:
             f"The plan has {n_clients} clients. Received: {len(ids)} nodes. Set `n_clients` to the "
             "number of nodes."
         )
-    asked = [Message(RecordDict(), node, Type.QUERY) for node in ids]
     found: dict[str, int] = {}
-    for reply in grid.send_and_receive(asked, timeout=DEFAULT_TTL):
-        node = reply.metadata.src_node_id
-        if reply.has_error():
-            raise TrainingError(f"Node {node} did not say who it is: {reply.error.reason}")
-        facts = reply.content.config_records[FACTS]
+    for node, facts in ask_nodes(grid, ids).items():
         name = str(facts["name"])
         if name in found:
             raise InputError(
@@ -178,6 +174,22 @@ def find_clients(grid: Grid, n_clients: int) -> dict[str, int]:
         found[name] = node
         LOG.info("Client %s computes on %s.", name, facts["devices"])
     return {name: found[name] for name in sorted(found, key=_order_of)}
+
+
+def ask_nodes(grid: Grid, nodes: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Returns what each node says of itself: its `name`, and the `devices` it computes on.
+
+    Raises:
+      TrainingError: If a node does not answer.
+    """
+    asked = [Message(RecordDict(), node, Type.QUERY) for node in nodes]
+    found = {}
+    for reply in grid.send_and_receive(asked, timeout=DEFAULT_TTL):
+        node = reply.metadata.src_node_id
+        if reply.has_error():
+            raise TrainingError(f"Node {node} did not say who it is: {reply.error.reason}")
+        found[node] = dict(reply.content.config_records[FACTS])
+    return found
 
 
 def _order_of(name: str) -> tuple[bool, int, str]:
