@@ -3,6 +3,7 @@
 
 find_python = $(firstword $(foreach p,$(1),$(shell $(p) -c 'import sys; sys.version_info[:2] in $(2) and print("$(p)")' 2>/dev/null)))
 PYTHON ?= $(call find_python,python3 python3.13 python3.12 python3.11 python,((3,11),(3,12),(3,13)))
+NEEDS_PYTHON := test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed: install one with its venv module, or call make PYTHON=/path/to/python3.12" >&2; exit 1; }
 BIN := .venv/bin
 STAMP := .venv/installed
 
@@ -17,6 +18,23 @@ test: test-main ## All tests, on two processes
 test-main: $(STAMP) ## All tests but TensorFlow Federated's
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not tff"
 
+test-install: ## What a user installs: with pip, without the lock, from another folder
+	@$(NEEDS_PYTHON)
+	rm -rf .venv-install
+	$(PYTHON) -m venv .venv-install
+	.venv-install/bin/python -m pip install --quiet --disable-pip-version-check ".[flower,simulation]"
+	.venv-install/bin/python -m pip check
+	cd .venv-install && bin/tfcluster train dec --dataset digits --set max_steps=20 --set pretraining.epochs=1 --out trained
+	cd .venv-install && bin/tfcluster federate dec --dataset digits --clients 3 --backend flower --rounds 2 --pretrain-rounds 2 --out federated
+	rm -rf .venv-install
+
+test-pythons: ## The tests of test-main on the other Pythons that are here
+	for version in 3.11 3.12 3.13; do \
+	  python=$$(command -v python$$version) && $$python -c pass 2>/dev/null || { echo "skipped: there is no python$$version"; continue; }; \
+	  $$python -m venv --clear .venv-$$version && .venv-$$version/bin/python -m pip install --quiet --no-deps -r requirements.txt -e . \
+	  && .venv-$$version/bin/python -m pytest -n 2 --dist loadfile -m "not tff" || exit 1; \
+	done
+
 coverage: $(STAMP) ## The same, with the lines that no test runs
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not tff" --cov --cov-report=term:skip-covered
 
@@ -30,7 +48,7 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 
 $(STAMP): requirements.txt setup.cfg
-	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed: install one with its venv module, or call make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(NEEDS_PYTHON)
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
@@ -51,4 +69,4 @@ lock: ## Resolve setup.cfg, and what TensorFlow Federated runs on, anew
 	rm -rf .lock-venv
 
 clean:
-	rm -rf .venv .venv-tff .lock-venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* runs/demo build dist *.egg-info
+	rm -rf .venv .venv-* .lock-venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* runs/demo build dist *.egg-info

@@ -19,7 +19,8 @@ from federated.data.federated_dataset import (
     PartitionConfig,
     load_federated_dataset,
 )
-from tfcluster import metrics, plots
+from tfcluster import metrics
+from tfcluster.cli import pictures
 from tfcluster.cli.cluster_tables import print_clusters, print_partition, print_profile
 from tfcluster.cli.run_folder import RunFolder, format_labels, open_run_folder, settle_threads
 from tfcluster.cli.score_tables import MethodScores, print_scores
@@ -119,7 +120,7 @@ class FederatedRun:
         """Prints, writes and draws the mean and spread of each cluster's features."""
         print_profile(self.console, model.profile_)
         self.folder.write_text("profile.csv", model.profile_.to_csv())
-        plots.draw_profile(self.path / "profile.png", model.profile_, self.dataset.picture)
+        pictures.draw_profile(self.path / "profile.png", model.profile_, self.dataset.picture)
 
     def pooled_scores(self, model: Any, X: np.ndarray, restarts: int) -> tuple[Any, Any]:
         """Returns k-means of the pooled samples, and the silhouette of the model's labels.
@@ -147,7 +148,7 @@ class FederatedRun:
                 for labels in model.client_labels_.values()
             ]
         )
-        plots.draw_partition(
+        pictures.draw_partition(
             self.path / "client_clusters.png",
             counts,
             self.dataset.names,
@@ -187,7 +188,7 @@ def begin_run(
     with folder.announce(console):
         counts, classes = dataset.counts(), dataset.classes or ("samples",)
         print_partition(console, counts, dataset.names, classes)
-        plots.draw_partition(folder.path / "partition.png", counts, dataset.names, classes)
+        pictures.draw_partition(folder.path / "partition.png", counts, dataset.names, classes)
         console.print(f"Starting the {execution.backend} backend ...")
         yield FederatedRun(options, execution.backend, dataset, folder, console)
 
