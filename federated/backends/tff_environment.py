@@ -57,6 +57,11 @@ def is_complete(folder: Path) -> bool:
     return False
 
 
+def is_available() -> bool:
+    """Returns whether TFF can be run without making the environment first."""
+    return _is_here() or is_complete(find_folder())
+
+
 def find_python() -> Path:
     """Returns the Python that runs TFF: this one, where TFF is installed, or the environment's.
 
@@ -65,7 +70,7 @@ def find_python() -> Path:
     Raises:
       InputError: If it cannot be made.
     """
-    if importlib.util.find_spec("tensorflow_federated"):
+    if _is_here():
         return Path(sys.executable)
     return make_environment(find_folder()) / "bin" / "python"
 
@@ -114,6 +119,10 @@ def link_source(folder: Path, packages: Sequence[str] = ("tfcluster", "federated
     facts.mkdir()
     (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: tfcluster\nVersion: {version}\n")
     return source
+
+
+def _is_here() -> bool:
+    return importlib.util.find_spec("tensorflow_federated") is not None
 
 
 def _hash_lock() -> str:
@@ -207,8 +216,7 @@ def _find_steps(folder: Path) -> list[list[str]]:
 
 
 def _find_uv() -> str | None:
-    beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return shutil.which("uv", path=beside)
+    return shutil.which("uv") or shutil.which("uv", path=Path(sys.executable).parent)
 
 
 def _find_python_3_11() -> str | None:

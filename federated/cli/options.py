@@ -204,6 +204,6 @@ class FederateExecution(ExecutionOptions):
         bool,
         typer.Option(
             "--insecure-worker",
-            help="Let the network reach TFF's worker where the system does not permit isolating it.",
+            help="Run TFF's worker even where it cannot be isolated from the network.",
         ),
     ] = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -53,10 +54,15 @@ def _unshare(flags: int) -> int:
 
 
 def _map_ids(user: int, group: int) -> None:
+    """Gives the numbers of user and group their meaning in the new user namespace.
+
+    Rights over files do not depend on it, so it may fail, e.g. for a root without capabilities.
+    """
     own = Path("/proc/self")
-    (own / "uid_map").write_text(f"{user} {user} 1")
-    (own / "setgroups").write_text("deny")  # the kernel asks for it before a group is mapped
-    (own / "gid_map").write_text(f"{group} {group} 1")
+    with contextlib.suppress(OSError):
+        (own / "uid_map").write_text(f"{user} {user} 1")
+        (own / "setgroups").write_text("deny")  # the kernel asks for it before a group is mapped
+        (own / "gid_map").write_text(f"{group} {group} 1")
 
 
 def _start_loopback() -> None:
