@@ -12,7 +12,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from federated.backends.messages import pack_broadcast
-from federated.backends.piped.frames import Frame, read_frame, write_frame
+from federated.backends.piped.frames import Frame, raise_error, read_frame, write_frame
+from federated.backends.piped.serve import INSECURE
 from federated.backends.tff_environment import find_python, link_source
 from federated.core.algorithm import FederatedAlgorithm, State
 from federated.core.backend import RoundResult
@@ -20,9 +21,8 @@ from federated.core.sampling import Participant
 from federated.core.scaling import Scaling
 from federated.core.structure import put_together
 from federated.data.client_store import ClientStore
-from tfcluster.errors import InputError, TrainingError
+from tfcluster.errors import TrainingError
 
-_ERRORS = {kind.__name__: kind for kind in (InputError, TrainingError)}
 _END_SECONDS = 20.0  # until a process that does not end is killed
 _NOT_PASSED_ON = ("PYTHONHOME", "PYTHONWARNINGS", "PYTHONSTARTUP")  # are for this Python only
 
@@ -49,14 +49,16 @@ class PipedBackend:
     ) -> None:
         self._clients = clients
         self._process: _Process | None = None
-        self._python = str(find_python())
-        self._source = link_source(clients.folder.resolve())
+        folder = clients.folder.resolve()
+        # neither the current folder nor the user's packages
+        self._command = [str(find_python()), "-P", "-s", "-m", "federated.backends.piped.serve"]
+        self._command += [INSECURE] if insecure_worker else []
+        self._source = link_source(folder)
         self._settings = {
-            "folder": str(clients.folder.resolve()),
+            "folder": str(folder),
             "workers": n_workers,
             # as many threads as this process has, so that backends can be compared
             "threads": tf.config.threading.get_inter_op_parallelism_threads(),
-            "insecure_worker": insecure_worker,
         }
         self._started()
 
@@ -95,7 +97,7 @@ class PipedBackend:
     def _started(self) -> _Process:
         """Returns the process: a new one, if the one before was lost."""
         if self._process is None or not self._process.is_open:
-            self._process = _Process(self._python, self._source)
+            self._process = _Process(self._command, self._source)
             self._process.ask(Frame(self._settings))
         return self._process
 
@@ -104,16 +106,15 @@ class _Process:
     """A process that answers frames, and ends with this one.
 
     Args:
-      python: Python to run.
+      command: Python and what it runs.
       source: Folder with the packages, for its path.
     """
 
-    def __init__(self, python: str, source: Path) -> None:
+    def __init__(self, command: Sequence[str], source: Path) -> None:
         passed_on = {name: v for name, v in os.environ.items() if name not in _NOT_PASSED_ON}
         self._log = tempfile.TemporaryFile()  # noqa: SIM115, open as long as the process runs
         self._process = subprocess.Popen(
-            # neither the current folder nor the user's packages
-            [python, "-P", "-s", "-m", "federated.backends.piped.serve"],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -135,9 +136,7 @@ class _Process:
         except BaseException:  # an interrupt: the answer would be taken for the next request's
             self.close()
             raise
-        if "error" in answer.facts:
-            failure = answer.facts["error"]
-            raise _ERRORS[failure["kind"]](failure["message"])
+        raise_error(answer)
         return answer
 
     def _lost(self) -> TrainingError:

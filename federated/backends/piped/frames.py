@@ -12,6 +12,9 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from tfcluster.errors import InputError, TrainingError
+
+_ERRORS = {kind.__name__: kind for kind in (InputError, TrainingError)}
 _LENGTH = struct.Struct("<Q")
 
 
@@ -55,6 +58,25 @@ def read_frame(pipe: IO[bytes]) -> Frame:
         n_bytes = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
         arrays.append(np.frombuffer(_read(pipe, n_bytes), dtype).reshape(shape))
     return Frame(header["facts"], arrays)
+
+
+def describe_error(error: Exception) -> Frame:
+    """Returns a frame from which `raise_error` raises the error again."""
+    if isinstance(error, tuple(_ERRORS.values())):
+        return Frame({"error": type(error).__name__, "message": str(error)})
+    name = TrainingError.__name__
+    return Frame({"error": name, "message": f"{type(error).__name__}: {error}"})
+
+
+def raise_error(frame: Frame) -> None:
+    """Raises the error that a frame describes, if it does.
+
+    Raises:
+      InputError: As described.
+      TrainingError: As described; also for errors of all other kinds.
+    """
+    if "error" in frame.facts:
+        raise _ERRORS[frame.facts["error"]](frame.facts["message"])
 
 
 def _read(pipe: IO[bytes], n_bytes: int) -> bytes:

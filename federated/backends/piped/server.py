@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import sys
 import threading
 import traceback
 from collections.abc import Mapping
@@ -21,38 +20,41 @@ from typing import IO, Any
 import numpy as np
 
 from federated.backends.messages import unpack_broadcast
-from federated.backends.piped.frames import Frame, read_frame, write_frame
+from federated.backends.piped.frames import Frame, describe_error, read_frame, write_frame
 from federated.backends.processes import backend_processes
 from federated.core.algorithm import FederatedAlgorithm, State
 from federated.core.backend import Backend
 from federated.core.sampling import Participant
 from federated.core.structure import take_apart
 from federated.data.client_store import ClientStore
-from tfcluster.errors import InputError, TrainingError
+from tfcluster.errors import InputError
 from tfcluster.runtime import set_threads
 
 
-def serve(refusal: InputError | None) -> None:
-    """Answers what comes on standard input, until it ends.
-
-    Args:
-      refusal: Why this process could not be isolated from the network, if it could not.
-    """
+def serve() -> None:
+    """Answers what comes on standard input, until it ends."""
     requests, answers = _take_standard_streams()
-    with contextlib.suppress(EOFError, BrokenPipeError), contextlib.ExitStack() as stack:
-        stack.callback(_watch(requests).set)
-        backend: Backend | None = None
-        while True:
-            request = read_frame(requests)
-            try:
-                if backend is None:
-                    backend = _open_backend(request.facts, refusal, stack)
-                    answer = Frame({})
-                else:
-                    answer = _run_round(backend, request)
-            except Exception as error:
-                answer = Frame({"error": _describe(error)})
-            write_frame(answers, answer)
+    ending = _watch(requests)
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(EOFError, BrokenPipeError):
+            _answer_all(requests, answers, stack)
+        ending.set()
+
+
+def _answer_all(requests: IO[bytes], answers: IO[bytes], stack: contextlib.ExitStack) -> None:
+    backend: Backend | None = None
+    while True:
+        request = read_frame(requests)
+        try:
+            if backend is None:
+                backend = _open_backend(request.facts, stack)
+                answer = Frame({})
+            else:
+                answer = _run_round(backend, request)
+        except Exception as error:
+            traceback.print_exc()  # to the log
+            answer = describe_error(error)
+        write_frame(answers, answer)
 
 
 def _take_standard_streams() -> tuple[IO[bytes], IO[bytes]]:
@@ -64,13 +66,9 @@ def _take_standard_streams() -> tuple[IO[bytes], IO[bytes]]:
     return requests, answers
 
 
-def _open_backend(
-    settings: Mapping[str, Any], refusal: InputError | None, stack: contextlib.ExitStack
-) -> Backend:
+def _open_backend(settings: Mapping[str, Any], stack: contextlib.ExitStack) -> Backend:
     """Returns TFF's backend, open as long as the stack is."""
-    if refusal and not settings["insecure_worker"]:
-        raise refusal
-    from federated.backends.tff.backend import TFFBackend  # takes seconds, which a refusal need not
+    from federated.backends.tff.backend import TFFBackend  # the end of the pipe is watched already
 
     if settings["threads"]:
         set_threads(settings["threads"])
@@ -121,11 +119,3 @@ def _watch(requests: IO[bytes]) -> threading.Event:
 
     threading.Thread(target=wait, daemon=True).start()
     return ending
-
-
-def _describe(error: Exception) -> dict[str, str]:
-    """Returns an error as `PipedBackend` raises it again."""
-    if isinstance(error, (InputError, TrainingError)):
-        return {"kind": type(error).__name__, "message": str(error)}
-    traceback.print_exc(file=sys.stderr)
-    return {"kind": TrainingError.__name__, "message": f"{type(error).__name__}: {error}"}
