@@ -33,6 +33,11 @@ from pathlib import Path
 
 from tfcluster.errors import InputError
 
+
+class NoPythonError(InputError):
+    """There is no Python that TFF runs on."""
+
+
 VARIABLE = "TFCLUSTER_TFF_ENVIRONMENT"
 """The variable that names the environment's folder."""
 
@@ -88,7 +93,8 @@ def make_environment(folder: Path) -> Path:
       The folder.
 
     Raises:
-      InputError: If there is no Python 3.11, the folder is not free, or installing fails.
+      NoPythonError: If there is no Python 3.11.
+      InputError: If the folder is not free, or installing fails.
     """
     if is_complete(folder):
         return folder
@@ -190,28 +196,42 @@ def _find_steps(folder: Path) -> list[list[str]]:
     """Returns the commands that make the environment.
 
     Raises:
-      InputError: If there is neither Python 3.11 nor uv.
+      NoPythonError: If there is no Python 3.11.
     """
     lock = str(_LOCK / "requirements.txt")
-    uv, python = _find_uv(), _find_python_3_11()
+    uv = _find_uv()
+    python = _find_python_3_11() or _fetch_python_3_11(uv)
     inner = str(folder / "bin" / "python")
     if uv:
         return [
             # with pip, for those who work in it by hand
-            [uv, "venv", "--quiet", "--seed", "--allow-existing", "--python", python or "3.11",
-             str(folder)],
+            [uv, "venv", "--quiet", "--seed", "--allow-existing", "--python", python, str(folder)],
             [uv, "pip", "install", "--quiet", "--python", inner, "--no-deps", "--compile-bytecode",
              "--requirement", lock],
         ]  # fmt: skip
-    if python:
-        return [
-            [python, "-m", "venv", str(folder)],
-            [inner, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-             "--requirement", lock],
-        ]  # fmt: skip
-    raise InputError(
-        "TensorFlow Federated needs Python 3.11 with its venv module, and none was found. "
-        "Install it, or uv, which fetches it; or use another backend."
+    return [
+        [python, "-m", "venv", str(folder)],
+        [inner, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
+         "--requirement", lock],
+    ]  # fmt: skip
+
+
+def _fetch_python_3_11(uv: str | None) -> str:
+    """Returns the name of a Python that uv fetched.
+
+    Raises:
+      NoPythonError: If there is no uv, or it cannot fetch one.
+    """
+    said = ""
+    if uv:
+        _tell("Fetching Python 3.11 with uv ...")
+        fetched = subprocess.run([uv, "python", "install", "3.11"], capture_output=True, text=True)
+        if fetched.returncode == 0:
+            return "3.11"
+        said = f" uv could not fetch it: {_shorten(fetched.stderr)}."
+    raise NoPythonError(
+        "TensorFlow Federated needs Python 3.11 with its venv module, and none was found."
+        f"{said} Install it, or uv with access to the network, or use another backend."
     )
 
 
@@ -247,11 +267,14 @@ def _run(step: Sequence[str], folder: Path, lock: int) -> None:
         pass_fds=(lock,),
     )
     if run.returncode:
-        said = " ".join(run.stdout.split())[-500:] or "nothing"
         raise InputError(
             f"The environment of TensorFlow Federated could not be made in {folder}. "
-            f"{Path(step[0]).name} said: {said}"
+            f"{Path(step[0]).name} said: {_shorten(run.stdout)}"
         )
+
+
+def _shorten(output: str) -> str:
+    return " ".join(output.split())[-500:] or "nothing"
 
 
 def _tell(text: str) -> None:
@@ -259,14 +282,18 @@ def _tell(text: str) -> None:
 
 
 def main() -> None:
-    """Makes the environment, and prints its folder."""
+    """Makes the environment, and prints its folder.
+
+    The exit code is 3 where there is no Python 3.11, and 1 after other errors.
+    """
     parser = argparse.ArgumentParser(description="Make the environment of TensorFlow Federated.")
     parser.add_argument("--folder", type=Path, help="the environment's folder [default: the cache]")
     asked = parser.parse_args()
     try:
         print(make_environment(asked.folder.absolute() if asked.folder else find_folder()))
     except InputError as error:
-        sys.exit(str(error))
+        _tell(str(error))
+        sys.exit(3 if isinstance(error, NoPythonError) else 1)
 
 
 if __name__ == "__main__":

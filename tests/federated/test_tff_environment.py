@@ -13,6 +13,7 @@ import federated
 from federated.backends import tff_environment
 from federated.backends.tff_environment import (
     VARIABLE,
+    NoPythonError,
     find_folder,
     find_python,
     is_available,
@@ -32,6 +33,8 @@ if [ "$1" = venv ]; then
     for folder; do :; done
     mkdir -p "$folder/bin"
     ln -s {python} "$folder/bin/python"
+elif [ "$1" = python ]; then
+    if [ -e "$here/fail" ]; then echo "no network" >&2; exit 1; fi
 else
     folder=$(dirname "$(dirname "$5")")
     [ ! -e "$folder/half" ] || exit 3
@@ -163,10 +166,15 @@ def test_another_lock_makes_it_anew(uv, target, monkeypatch):
     assert is_complete(make_environment(target))
 
 
-def test_without_python_3_11_and_uv(target, monkeypatch):
-    monkeypatch.setattr(tff_environment, "_find_uv", lambda: None)
+def test_without_python_3_11(uv, target, monkeypatch):
     monkeypatch.setattr(tff_environment, "_find_python_3_11", lambda: None)
-    with pytest.raises(InputError, match=r"Python 3\.11.*none was found.*uv"):
+    assert tff_environment._find_steps(target)[0][-2] == "3.11"  # which uv fetches
+    assert calls(uv) == ["python"]
+    (uv / "fail").write_text("")
+    with pytest.raises(NoPythonError, match=r"Python 3\.11.*uv could not fetch it: no network\."):
+        make_environment(target)
+    monkeypatch.setattr(tff_environment, "_find_uv", lambda: None)
+    with pytest.raises(NoPythonError, match=r"Python 3\.11.*none was found\. Install it"):
         make_environment(target)
     assert not is_complete(target)
 
