@@ -15,8 +15,10 @@ import numpy as np
 import tensorflow as tf
 
 from federated.core.algorithm import ClientOutput, FederatedAlgorithm, State, ValidatedOutput
+from federated.core.scaling import Scaling
 from federated.core.structure import put_together, take_apart
 from tfcluster.config import from_dict, to_dict
+from tfcluster.scaling import Standardizer
 
 Arrays = list[np.ndarray]
 """Tensors of a structure, in order."""
@@ -106,3 +108,19 @@ def _arrays(tensors: Sequence[tf.Tensor]) -> Arrays:
 
 def _tensors(arrays: Sequence[np.ndarray]) -> list[tf.Tensor]:
     return [tf.constant(array) for array in arrays]
+
+
+def pack_scaling(scaling: Scaling) -> Arrays:
+    """Returns how a client scales its samples, as arrays: none where they stay as they are."""
+    if scaling.is_identity:
+        return []
+    found = [] if scaling.standardizer is None else list(scaling.standardizer)
+    return [np.asarray(scaling.factor, np.float64), *found]
+
+
+def unpack_scaling(arrays: Sequence[np.ndarray]) -> Scaling:
+    """Returns the scaling that `pack_scaling` packed."""
+    if not len(arrays):
+        return Scaling()
+    factor, *found = arrays
+    return Scaling(Standardizer(*found) if found else None, float(factor))
