@@ -33,6 +33,26 @@ def set_threads(n_threads: int, *, per_operation: bool = False) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(between)
 
 
+def grow_gpu_memory() -> None:
+    """Lets TensorFlow take memory of GPUs as it needs it, so that processes can share them.
+
+    Without this the first process takes all of it. Harmless without a GPU; untried with one. Call
+    it before TensorFlow's first operation.
+    """
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def describe_devices() -> str:
+    """Returns the devices that TensorFlow computes on in this process, e.g. "1 GPU" or "CPU"."""
+    import tensorflow as tf
+
+    n_gpus = len(tf.config.get_visible_devices("GPU"))
+    return f"{n_gpus} GPU{'s' * (n_gpus > 1)}" if n_gpus else "CPU"
+
+
 _SINGLE_THREADED = threading.RLock()
 
 

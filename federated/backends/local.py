@@ -25,7 +25,7 @@ class LocalBackend:
         self._pool = ThreadPoolExecutor(n_workers)
         self._idle: SimpleQueue[ClientRunner] = SimpleQueue()
         for _ in range(n_workers):
-            self._idle.put(ClientRunner(clients))
+            self._idle.put(ClientRunner())
         self._server = ServerRunner()
 
     def run_round(
@@ -37,7 +37,8 @@ class LocalBackend:
         def work(participant: Participant) -> ValidatedOutput:
             runner = self._idle.get()
             try:
-                return runner.update(algorithm, broadcast, participant)
+                data = self._clients[participant.client]
+                return runner.update(algorithm, broadcast, data, participant)
             finally:
                 self._idle.put(runner)
 

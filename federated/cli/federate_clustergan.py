@@ -47,7 +47,7 @@ def federate_clustergan(
     model = FederatedClusterGAN(
         numbers[0] if len(numbers) == 1 else numbers,  # type: ignore[arg-type]
         preset=get_gan_config(options.preset, options.dataset),
-        backend=find_workers(execution.backend, options.n_threads),
+        backend=find_workers(execution, options.n_threads),
         **options.estimator_arguments(),
     )
     config = model.config(dataset)

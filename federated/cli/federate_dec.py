@@ -41,7 +41,7 @@ def federate_dec(
     model = FederatedDEC(
         numbers[0] if len(numbers) == 1 else numbers,
         preset=get_dec_config(options.preset, options.dataset),
-        backend=find_workers(execution.backend, options.n_threads),
+        backend=find_workers(execution, options.n_threads),
         **options.estimator_arguments(),
     )
     config = model.config(dataset)

@@ -76,23 +76,28 @@ Update = Callable[[State, ClientData, tf.Tensor], ValidatedOutput]
 
 
 class ClientRunner:
-    """Runs one client at a time; keeps what was compiled as long as its process lives.
+    """Runs one client at a time; keeps what was compiled as long as its process lives."""
 
-    Args:
-      clients: Samples by client.
-    """
-
-    def __init__(self, clients: Any) -> None:
-        self._clients = clients
+    def __init__(self) -> None:
         self._updates: dict[FederatedAlgorithm, Update] = {}
 
     def update(
-        self, algorithm: FederatedAlgorithm, broadcast: State, participant: Participant
+        self,
+        algorithm: FederatedAlgorithm,
+        broadcast: State,
+        data: ClientData,
+        participant: Participant,
     ) -> ValidatedOutput:
-        """Runs a client's part of a round; an error carries the client's number as a note."""
+        """Runs a client's part of a round; an error carries the client's number as a note.
+
+        Args:
+          algorithm: What to compute.
+          broadcast: From `FederatedAlgorithm.broadcast`.
+          data: The client's samples.
+          participant: The client's number and seed.
+        """
         if algorithm not in self._updates:
             self._updates[algorithm] = compile_update(algorithm)
-        data = self._clients[participant.client]
         try:
             seed = tf.constant(participant.seed, tf.int32)
             return self._updates[algorithm](broadcast, data, seed)

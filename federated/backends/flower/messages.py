@@ -1,98 +1,25 @@
-"""Messages on Flower: lists of arrays, and a few plain values beside them."""
+"""Messages as Flower's records: arrays in one record, plain values in another."""
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
-from flwr.common import NDArrays, Scalar
+from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 
-from federated.core.algorithm import ClientOutput, FederatedAlgorithm, State, ValidatedOutput
-from federated.core.structure import put_together, take_apart
-from tfcluster.config import from_dict, to_dict
+from federated.backends.messages import Arrays
 
-Facts = dict[str, Scalar]
+ARRAYS, FACTS = "arrays", "facts"
+"""Names of the records."""
 
 
-def pack_broadcast(algorithm: FederatedAlgorithm, broadcast: State) -> tuple[NDArrays, Facts]:
-    """Returns what every participant is sent: the arrays, and the algorithm as text.
-
-    Args:
-      algorithm: What to compute.
-      broadcast: From `FederatedAlgorithm.broadcast`.
-    """
-    tensors, layout = take_apart(broadcast)
-    facts: Facts = {
-        "algorithm": json.dumps(to_dict(algorithm)),
-        "modules": json.dumps(sorted(_modules(algorithm))),
-        "layout": json.dumps(layout),
-    }
-    return _arrays(tensors), facts
+def to_records(arrays: Sequence[np.ndarray], facts: Mapping[str, Any]) -> RecordDict:
+    """Returns arrays, and plain values beside them, as the content of a message."""
+    return RecordDict({ARRAYS: ArrayRecord(list(arrays)), FACTS: ConfigRecord(dict(facts))})
 
 
-def unpack_broadcast(arrays: NDArrays, facts: Facts) -> tuple[FederatedAlgorithm, State]:
-    """Returns the algorithm and the broadcast that `pack_broadcast` packed.
-
-    Raises:
-      ValueError: If the algorithm is not part of `federated`.
-    """
-    algorithm = _algorithm(json.loads(str(facts["modules"])), str(facts["algorithm"]))
-    layout = json.loads(str(facts["layout"]))
-    return algorithm, put_together(algorithm.state_type, _tensors(arrays), layout)
-
-
-def _modules(value: Any) -> set[str]:
-    """Returns where an algorithm and its parts, e.g. a labeling, are defined."""
-    if not dataclasses.is_dataclass(value):
-        return set()
-    parts = (getattr(value, field.name) for field in dataclasses.fields(value))
-    found = {type(value).__module__}.union(*map(_modules, parts))
-    return {name for name in found if not name.startswith("tfcluster.")}
-
-
-def _algorithm(modules: Sequence[str], text: str) -> FederatedAlgorithm:
-    for module in modules:
-        # a client imports what the server tells it to, so not just anything
-        if not module.startswith("federated."):
-            raise ValueError(f"Algorithms are in `federated`. Received: {module!r}.")
-        importlib.import_module(module)  # registers its classes
-    algorithm: FederatedAlgorithm = from_dict(json.loads(text))
-    return algorithm
-
-
-def pack_answer(answer: ValidatedOutput) -> tuple[NDArrays, Facts]:
-    """Returns what a client sends back: the arrays, and how they are laid out."""
-    sums, sums_layout = take_apart(answer.output.sums)
-    each, each_layout = take_apart(answer.output.per_client)
-    facts: Facts = {
-        "sums_layout": json.dumps(sums_layout),
-        "per_client_layout": json.dumps(each_layout),
-        "is_finite": bool(answer.is_finite),
-    }
-    return _arrays([*sums, *each]), facts
-
-
-def unpack_answer(algorithm: FederatedAlgorithm, arrays: NDArrays, facts: Facts) -> ValidatedOutput:
-    """Returns the answer that `pack_answer` packed."""
-    sums_layout = json.loads(str(facts["sums_layout"]))
-    each_layout = json.loads(str(facts["per_client_layout"]))
-    n_sums = sum(map(abs, sums_layout))
-    values = _tensors(arrays)
-    output = ClientOutput(
-        put_together(algorithm.sums_type, values[:n_sums], sums_layout),
-        put_together(algorithm.per_client_type, values[n_sums:], each_layout),
-    )
-    return ValidatedOutput(output, tf.constant(bool(facts["is_finite"])))
-
-
-def _arrays(tensors: Sequence[tf.Tensor]) -> NDArrays:
-    return [np.asarray(tensor) for tensor in tensors]
-
-
-def _tensors(arrays: NDArrays) -> list[tf.Tensor]:
-    return [tf.constant(array) for array in arrays]
+def from_records(content: RecordDict) -> tuple[Arrays, dict[str, Any]]:
+    """Returns the arrays and values of `to_records`."""
+    arrays = content.array_records[ARRAYS].to_numpy_ndarrays()
+    return arrays, dict(content.config_records[FACTS])

@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import logging
 import math
 import os
 import signal
 import tempfile
 import threading
-import time
-from concurrent.futures import Future
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import ray
-from flwr.client import ClientApp
-from flwr.common import Context
-from flwr.server import Grid, ServerApp
-from flwr.server.grid import InMemoryGrid
-from flwr.simulation import run_simulation
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid
 
+from federated.backends.flower import INSTALL
+from federated.backends.flower.internals import (
+    Engine,
+    call_before_threads_end,
+    keep_ray_on_loopback,
+    silence_ray,
+)
 from federated.backends.processes import backend_processes, marked_processes
 from tfcluster.errors import InputError
 
+# Read when Ray is imported or started
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# By default workers give way to whatever else runs (niceness 15), the server's part included.
+os.environ.setdefault("RAY_worker_niceness", "0")
+
+try:
+    import ray
+except ImportError as error:
+    raise InputError(
+        f"Flower's simulation needs ray, which cannot be imported ({error}). Install it: {INSTALL}."
+    ) from error
+
 OBJECT_STORE = 256 * 2**20
 """Bytes of shared memory: a message to and from every worker; more than fits goes to disk."""
-
-PULL_INTERVAL = 0.02
-"""Seconds between two looks for answers; Flower's 0.1 is as long as a round of small clients."""
 
 PATIENCE = 10.0
 """Seconds until clients still at work at the end are killed, as after an interrupt."""
@@ -36,21 +50,24 @@ PATIENCE = 10.0
 class Simulation:
     """Ray's workers, and Flower's engine between them and a grid, which sends messages.
 
-    `run_simulation` runs a server app to its end. Ours hands out its grid and waits: its
-    holder sends messages at any time, from its own thread.
+    Nothing of it listens beyond the loopback address, and its files are this user's only.
 
     Args:
       client_app: What workers run.
       n_nodes: Number of Flower's virtual nodes.
       n_workers: Processes, with one processor each.
-      num_gpus: GPUs of each worker, perhaps a fraction.
+      num_gpus: GPUs of each worker, perhaps a fraction. Untried with more than 0.
 
     Attributes:
-      context: Context of Flower's run.
+      grid: Sends messages to the nodes, while the simulation runs.
+      nodes: Flower's ids of the nodes, by their partition's id.
 
     Raises:
       InputError: If Ray runs in this process already.
     """
+
+    grid: Grid
+    nodes: Sequence[int]
 
     def __init__(
         self, client_app: ClientApp, n_nodes: int, n_workers: int, num_gpus: float = 0
@@ -61,94 +78,79 @@ class Simulation:
                 "backend first, or call ray.shutdown()."
             )
         logging.getLogger("flwr").setLevel(logging.CRITICAL)  # its errors reach us as messages
-        self._closing = threading.Event()
-        self._opened: Future[tuple[Grid, Context]] = Future()
+        self._engine = Engine(client_app, n_nodes)
+        self.grid, self.nodes = self._engine.grid, self._engine.nodes
         with contextlib.ExitStack() as stack:
             # not where temporary files go by default: paths of sockets have to be short
             scratch = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
             mark = stack.enter_context(backend_processes(scratch))
+            stack.enter_context(silence_ray())
+            stack.callback(ray.shutdown)
+            _start_ray(n_workers, num_gpus, scratch)
             stack.callback(self._stop, mark)
-            self._thread = threading.Thread(
-                target=self._run,
-                args=(client_app, n_nodes, n_workers, num_gpus, scratch),
-                daemon=True,
-            )
+            self._thread = threading.Thread(target=self._engine.run, args=(num_gpus,), daemon=True)
             self._thread.start()
-            self._grid, self.context = self._opened.result()
-            _restore_signals()
             self._stack = stack.pop_all()
-        # else a program that ends without `close` would wait for Flower's threads forever; hooks
-        # of `atexit` come after that wait
-        threading._register_atexit(self.close)  # type: ignore[attr-defined]
-
-    @property
-    def grid(self) -> Grid:
-        """Returns what reaches the nodes.
-
-        Raises:
-          RuntimeError: If the engine was closed: messages would be waited for forever.
-        """
-        if self._closing.is_set():
-            raise RuntimeError("Flower's engine was closed.")
-        return self._grid
+        # else a program that ends without `close` would wait for Flower's threads forever
+        call_before_threads_end(self.close)
 
     def close(self) -> None:
         """Ends Flower and Ray; harmless if repeated."""
         self._stack.close()
 
     def _stop(self, mark: str) -> None:
-        self._closing.set()
+        self._engine.stop.set()
         self._thread.join(PATIENCE)
         while self._thread.is_alive():  # it waits for a client that works for nobody
             _end_workers(mark)
             self._thread.join(1.0)
 
-    def _run(
-        self,
-        client_app: ClientApp,
-        n_nodes: int,
-        n_workers: int,
-        num_gpus: float,
-        scratch: Path,
-    ) -> None:
-        """Runs the engine to its end."""
-        try:
-            # by ourselves: when Flower cannot start Ray it waits forever
-            ray.init(
-                address="local",
-                num_cpus=n_workers,
-                num_gpus=math.ceil(num_gpus * n_workers),
-                object_store_memory=OBJECT_STORE,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                _temp_dir=str(scratch),
-            )
-            run_simulation(
-                self._server_app(n_nodes),
-                client_app,
-                n_nodes,
-                backend_config={"client_resources": {"num_cpus": 1, "num_gpus": num_gpus}},
-            )
-        except BaseException as error:
-            if not self._opened.done():
-                self._opened.set_exception(error)
-            elif not self._closing.is_set():
-                raise
 
-    def _server_app(self, n_nodes: int) -> ServerApp:
-        app = ServerApp()
+def _start_ray(n_workers: int, num_gpus: float, scratch: Path) -> None:
+    """Starts Ray, by ourselves: when Flower cannot start it, it waits forever.
 
-        @app.main()
-        def main(grid: Grid, context: Context) -> None:
-            if isinstance(grid, InMemoryGrid):
-                grid.pull_interval = PULL_INTERVAL
-            while len(list(grid.get_node_ids())) < n_nodes:  # the engine starts after its server
-                time.sleep(PULL_INTERVAL)
-            self._opened.set_result((grid, context))
-            self._closing.wait()
+    Args:
+      n_workers: Processors it gives to workers.
+      num_gpus: GPUs of each worker.
+      scratch: A folder that only this user can read; Ray opens its own folder to all.
 
-        return app
+    Raises:
+      InputError: If Ray listens to other machines, as one that was not tried might.
+    """
+    with keep_ray_on_loopback(), _keep_signals(), warnings.catch_warnings():
+        # of a future Ray that will not hide GPUs from workers that ask for none
+        warnings.filterwarnings("ignore", "Tip: In future versions of Ray", FutureWarning)
+        ray.init(
+            address="local",
+            num_cpus=n_workers,
+            num_gpus=math.ceil(num_gpus * n_workers),
+            object_store_memory=OBJECT_STORE,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            _temp_dir=str(scratch / "r"),
+        )
+    check_loopback(ray.util.get_node_ip_address())
+
+
+def check_loopback(address: str) -> None:
+    """Raises `InputError` if Ray listens on an address that other machines reach."""
+    if not ipaddress.ip_address(address).is_loopback:
+        raise InputError(
+            f"Ray must listen on the loopback address only. Received: Ray {ray.__version__} on "
+            f"{address}. Install the version that was tried: {INSTALL}."
+        )
+
+
+@contextlib.contextmanager
+def _keep_signals() -> Iterator[None]:
+    """Puts the handler of SIGTERM back, which Ray replaces to print a report."""
+    before: Any = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _end_workers(mark: str) -> None:
@@ -157,10 +159,3 @@ def _end_workers(mark: str) -> None:
         with contextlib.suppress(OSError):  # it ended meanwhile
             if Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"ray::"):
                 os.kill(process, signal.SIGKILL)
-
-
-def _restore_signals() -> None:
-    """Restores the handler of SIGTERM, which Ray replaces to print a report."""
-    handler = signal.getsignal(signal.SIGTERM)
-    if threading.current_thread() is threading.main_thread() and handler is not None:
-        signal.signal(signal.SIGTERM, handler)

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from flwr.common import (
-    EvaluateIns,
-    EvaluateRes,
-    FitIns,
-    FitRes,
-    Parameters,
-    Scalar,
-    ndarrays_to_parameters,
-    parameters_to_ndarrays,
-)
-from flwr.server.client_manager import ClientManager
-from flwr.server.client_proxy import ClientProxy
-from flwr.server.strategy import Strategy
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
 
-from federated.backends.flower.messages import pack_broadcast, unpack_answer
+from federated.backends.flower.messages import ARRAYS, FACTS, from_records
+from federated.backends.messages import unpack_answer
 from federated.core.algorithm import FederatedAlgorithm, State
 from federated.core.backend import RoundResult, ServerRunner
 from federated.core.sampling import Participant
 from tfcluster.errors import TrainingError
-
-NOTHING = Parameters(tensors=[], tensor_type="numpy.ndarray")
-"""What Flower's loop holds as global parameters: the backend's caller has the state."""
-
-
-Failure = tuple[ClientProxy, FitRes] | BaseException
-"""How Flower hands it to a strategy."""
 
 
 class Order(NamedTuple):
@@ -44,102 +28,94 @@ class Order(NamedTuple):
 class AlgorithmStrategy(Strategy):
     """Runs any algorithm's round: samples nobody and computes nothing by itself.
 
+    Args:
+      nodes: Flower's id of every client's node, in client order.
+
     Attributes:
-      order: The round to run; set before Flower runs it.
+      order: The round to run; set before `start`.
       result: Result of the last round.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, nodes: Sequence[int]) -> None:
+        self._nodes = nodes
+        self._clients = {node: client for client, node in enumerate(nodes)}
         self._server = ServerRunner()
         self.order: Order | None = None
         self.result: RoundResult | None = None
 
-    def configure_fit(
-        self, server_round: int, parameters: Parameters, client_manager: ClientManager
-    ) -> list[tuple[ClientProxy, FitIns]]:
-        """Returns the order's messages. The arrays are packed once for all participants."""
-        del server_round, parameters
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Returns a message to every participant; all hold the same arrays."""
+        del grid
         assert self.order is not None
-        algorithm, state, participants = self.order
-        arrays, facts = pack_broadcast(algorithm, algorithm.broadcast(state))
-        sent = ndarrays_to_parameters(arrays)
-        nodes = sorted(client_manager.all().values(), key=lambda node: node.cid)
         return [
-            (
-                nodes[participant.client % len(nodes)],
-                FitIns(sent, {**facts, "client": participant.client, "seed": participant.seed}),
+            Message(
+                RecordDict(
+                    {ARRAYS: arrays, FACTS: ConfigRecord({**config, **participant._asdict()})}
+                ),
+                self._nodes[participant.client],
+                MessageType.TRAIN,
+                group_id=str(server_round),
             )
-            for participant in participants
+            for participant in self.order.participants
         ]
 
-    def aggregate_fit(
-        self,
-        server_round: int,
-        results: list[tuple[ClientProxy, FitRes]],
-        failures: list[Failure],
-    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Finishes the round by the core; puts the answers in client order first.
 
+        Returns:
+          Nothing: the backend's caller has the state.
+
         Raises:
-          TrainingError: If any client failed; with its number and its traceback.
+          TrainingError: If any client failed or gave no answer; with its number, and its traceback.
         """
         del server_round
         assert self.order is not None
-        in_order = sorted((res for _, res in results), key=lambda res: int(res.metrics["client"]))
-        self._check(in_order, failures)
+        by_client = {self._clients[reply.metadata.src_node_id]: reply for reply in replies}
+        self._check_answered(by_client)
         answers = []
-        for res in in_order:
-            arrays = parameters_to_ndarrays(res.parameters)
-            answers.append(unpack_answer(self.order.algorithm, arrays, res.metrics))
-            res.parameters.tensors.clear()  # else every answer would be in memory twice
+        for client in sorted(by_client):
+            content = by_client[client].content
+            answers.append(unpack_answer(self.order.algorithm, *from_records(content)))
+            content.array_records[ARRAYS].clear()  # else every answer would be in memory twice
         self.result = self._server.finish(*self.order, answers)
-        return None, {}
+        return None, None
 
-    def _check(self, results: Sequence[FitRes], failures: Sequence[Failure]) -> None:
-        """Raises `TrainingError` if a client failed, or a worker under it."""
-        failed = [res for res in results if "error" in res.metrics]
+    def _check_answered(self, replies: dict[int, Message]) -> None:
+        """Raises `TrainingError` if a client failed, or the node under it."""
+        assert self.order is not None
+        answers = {c: reply for c, reply in replies.items() if not reply.has_error()}
+        failed = {
+            client: str(answer.content.config_records[FACTS]["error"])
+            for client, answer in sorted(answers.items())
+            if "error" in answer.content.config_records[FACTS]
+        }
         if failed:
-            client, error = (str(failed[0].metrics[name]) for name in ("client", "error"))
+            client, error = next(iter(failed.items()))
             others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
             raise TrainingError(f"Client {client} failed{others}:\n{error}")
-        if failures:
-            assert self.order is not None
-            answered = {res.metrics["client"] for res in results}
-            silent = [p.client for p in self.order.participants if p.client not in answered]
-            raise TrainingError(f"No answer from clients {silent}: {_reason(failures[0])}")
-
-    def initialize_parameters(self, client_manager: ClientManager) -> Parameters:
-        """Returns none; without this Flower would ask a client for them."""
-        del client_manager
-        return NOTHING
+        silent = [p.client for p in self.order.participants if p.client not in answers]
+        if silent:
+            reasons = [reply.error.reason for reply in replies.values() if reply.has_error()]
+            why = reasons[0] if reasons else "it did not come in time"
+            raise TrainingError(f"No answer from clients {silent}: {why}")
 
     def configure_evaluate(
-        self, server_round: int, parameters: Parameters, client_manager: ClientManager
-    ) -> list[tuple[ClientProxy, EvaluateIns]]:
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
         """Asks nobody: scores are rounds like any other."""
-        del server_round, parameters, client_manager
+        del server_round, arrays, config, grid
         return []
 
     def aggregate_evaluate(
-        self,
-        server_round: int,
-        results: list[tuple[ClientProxy, EvaluateRes]],
-        failures: list[tuple[ClientProxy, EvaluateRes] | BaseException],
-    ) -> tuple[float | None, dict[str, Scalar]]:
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
         """Does nothing."""
-        del server_round, results, failures
-        return None, {}
-
-    def evaluate(
-        self, server_round: int, parameters: Parameters
-    ) -> tuple[float, dict[str, Scalar]] | None:
-        """Does nothing."""
-        del server_round, parameters
+        del server_round, replies
         return None
 
-
-def _reason(failure: Failure) -> str:
-    if isinstance(failure, BaseException):
-        cause = failure.args[0] if failure.args else failure
-        return str(getattr(cause, "reason", cause))  # Flower wraps its own error in an exception
-    return failure[1].status.message
+    def summary(self) -> None:
+        """Logs nothing: records tell what a run does."""
