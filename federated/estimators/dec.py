@@ -335,15 +335,26 @@ class _Clustering:
 
     def model(self) -> DEC:
         """Returns the model as a centralized estimator, scaling included."""
-        artifacts = self.at.artifacts
-        scaling = Scaling.from_artifacts(artifacts)
-        return DEC.from_weights(
-            unpack_arrays("encoder", artifacts),
-            unpack_arrays("decoder", artifacts),
-            artifacts["clusters"],
-            self.config.model,
-            scale=scaling.factor,
-            standardizer=scaling.standardizer,
-            random_state=self.fit.seed,
-            history=[record.to_dict() for record in self.at.history],
-        )
+        return build_dec(self.at, self.config.model, seed=self.fit.seed)
+
+
+def build_dec(result: Position, config: DECConfig, *, seed: int) -> DEC:
+    """Returns the model that the phases of federated DEC found, as a centralized estimator.
+
+    Args:
+      result: The end of `pretraining_phases` and `clustering_phases`.
+      config: Networks and losses.
+      seed: Seed of the run.
+    """
+    artifacts = result.artifacts
+    scaling = Scaling.from_artifacts(artifacts)
+    return DEC.from_weights(
+        unpack_arrays("encoder", artifacts),
+        unpack_arrays("decoder", artifacts),
+        artifacts["clusters"],
+        config,
+        scale=scaling.factor,
+        standardizer=scaling.standardizer,
+        random_state=seed,
+        history=[record.to_dict() for record in result.history],
+    )

@@ -1,0 +1,1 @@
+"""Federated DEC in a Flower app."""
