@@ -8,7 +8,24 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+NO_TFF = "needs the environment of TensorFlow Federated: make tff"
+
 GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(items):
+    """Marks cases of the backend "tff", and skips what cannot run without making 2.8 GB."""
+    from federated.backends.tff_environment import is_available
+
+    for item in items:
+        case = getattr(item, "callspec", None)
+        if case and any(
+            isinstance(value, str) and value == "tff" for value in case.params.values()
+        ):
+            item.add_marker("tff")
+        if item.get_closest_marker("tff") and not is_available():
+            item.add_marker(pytest.mark.skip(reason=NO_TFF))
 
 
 @pytest.fixture(scope="session")

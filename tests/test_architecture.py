@@ -56,6 +56,10 @@ ALLOWED = {
     "federated/backends/flower": [
         "federated/backends", "federated/core", "federated/data", *LEARNING,
     ],
+    "federated/backends/piped": [
+        "federated/backends", "federated/backends/tff", "federated/core", "federated/data",
+        *LEARNING,
+    ],
     "federated/backends/tff": ["federated/backends", "federated/core", "federated/data", *LEARNING],
     "federated/estimators": [
         "federated/algorithms", "federated/backends", "federated/backends/*", "federated/core",

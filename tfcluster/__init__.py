@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import os
 from typing import TYPE_CHECKING, Any
 
-# TensorFlow reads this on its first import; set it earlier to see TensorFlow's log.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from tfcluster.tensorflow_log import quieten_tensorflow
+
+quieten_tensorflow()  # set TF_CPP_MIN_LOG_LEVEL=0 to see TensorFlow's log
 
 if TYPE_CHECKING:
     from tfcluster.clustergan.estimator import ClusterGAN as ClusterGAN

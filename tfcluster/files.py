@@ -72,7 +72,8 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], 
     text = json.dumps({"sha256": _hash(arrays), "meta": meta})
     # in memory first: a zip file cannot be closed after the disk became full
     whole = io.BytesIO()
-    np.savez(whole, **{**arrays, _META: np.array(text)})
+    content: dict[str, Any] = {**arrays, _META: np.array(text)}
+    np.savez(whole, **content)
     with atomic_write(Path(path)) as file:
         file.write(whole.getbuffer())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,6 +57,7 @@ def compare(
             raise unknown_name("suite", name, _SUITES)
     if algorithm not in (None, *_ALGORITHMS):
         raise unknown_name("algorithm", str(algorithm), _ALGORITHMS)
+    _check_packages()
     console = Console()
     if not report_only:
         if algorithm:
@@ -75,6 +77,16 @@ def compare(
     for sentence in write_verdict(lines):
         console.print(escape(sentence))
     console.print(f"Report: {written}")
+
+
+def _check_packages() -> None:
+    """Raises `InputError` unless the report can be written."""
+    missing = [name for name in ("jinja2", "matplotlib") if not importlib.util.find_spec(name)]
+    if missing:
+        raise InputError(
+            f"The report needs {' and '.join(missing)}. Install what is missing: "
+            f"pip install {' '.join(missing)}."
+        )
 
 
 def _check_has_cases(names: list[str], algorithm: str) -> None:

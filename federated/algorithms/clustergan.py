@@ -370,4 +370,5 @@ class _GeneratorServer:
 
 
 def _values(variables: Sequence[tf.Variable]) -> Tensors:
-    return tuple(variable.read_value() for variable in variables)
+    # values of variables of TensorFlow, of Keras 2 and of Keras 3 alike
+    return tuple(tf.convert_to_tensor(variable) for variable in variables)

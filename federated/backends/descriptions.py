@@ -55,7 +55,7 @@ class BackendDescription:
         """Starts the backend on clients.
 
         Raises:
-          InputError: If a package it needs is not installed.
+          InputError: If something it needs is not there.
         """
         raise NotImplementedError
 
@@ -103,15 +103,22 @@ class Flower(BackendDescription):
 
 @dataclasses.dataclass(frozen=True)
 class TFF(BackendDescription):
-    """TensorFlow Federated's runtime, in a worker program."""
+    """TensorFlow Federated's runtime, in an environment of its own; see `tff_environment`.
+
+    Attributes:
+      insecure_worker: Whether to go on where the system does not permit a network of its own to
+        TFF's worker, which then takes orders from whoever reaches this machine.
+    """
 
     name: ClassVar[str] = "tff"
 
-    def start(self, clients: ClientStore) -> Backend:
-        """Returns the backend; the worker starts with the first round."""
-        from federated.backends.tff.backend import TFFBackend
+    insecure_worker: bool = False
 
-        return TFFBackend(clients, self.workers)
+    def start(self, clients: ClientStore) -> Backend:
+        """Makes the environment if need be, and starts a process in it."""
+        from federated.backends.piped.backend import PipedBackend
+
+        return PipedBackend(clients, self.workers, self.insecure_worker)
 
 
 BACKENDS: Mapping[str, type[BackendDescription]] = MappingProxyType(
@@ -161,7 +168,7 @@ def open_backend(
       dataset: The clients.
 
     Raises:
-      InputError: If there is no such backend, or a package it needs is not installed.
+      InputError: If there is no such backend, or something it needs is not there.
     """
     from federated.data.client_store import ClientStore
 

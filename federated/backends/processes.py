@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MARK = "TFCLUSTER_RUN"
-"""The variable that marks the processes of a run."""
+"""The variable that marks the processes of a run: the marks of all runs they belong to."""
 
 _PATIENCE = 20.0  # seconds until processes that no signal reaches are given up
 
@@ -33,7 +33,8 @@ def backend_processes(scratch: Path | None = None) -> Iterator[str]:
     """Ends every process started within, at the end of the block or of this process.
 
     Whatever starts while the block runs belongs to it: the mark is in the environment of this
-    process. What is forked without a new program carries no mark. Blocks can be nested.
+    process. What is forked without a new program carries no mark. Blocks can be nested, also in
+    processes that one of them started.
 
     Args:
       scratch: A folder to remove at the end.
@@ -44,7 +45,8 @@ def backend_processes(scratch: Path | None = None) -> Iterator[str]:
     mark = uuid.uuid4().hex
     guardian = _start_guardian(mark, scratch)
     # Ray's workers rename themselves, and would write over the mark without the second
-    changed = {MARK: mark, "SPT_NOENV": "1"}
+    outer = os.environ.get(MARK)
+    changed = {MARK: f"{outer} {mark}" if outer else mark, "SPT_NOENV": "1"}
     before = {name: os.environ.get(name) for name in changed}
     os.environ.update(changed)
     try:
@@ -80,7 +82,6 @@ def end_processes(mark: str) -> None:
 
 def marked_processes(mark: str) -> set[int]:
     """Returns the PIDs of living processes with a mark and of their children; not this one's."""
-    entry = f"{MARK}={mark}".encode()
     parents: dict[int, int] = {}
     found: set[int] = set()
     for folder in Path("/proc").glob("[0-9]*"):
@@ -90,12 +91,18 @@ def marked_processes(mark: str) -> set[int]:
             if state in "ZX":
                 continue
             parents[int(folder.name)] = int(parent)
-            if entry in (folder / "environ").read_bytes().split(b"\0"):
+            if mark in _read_marks(folder):
                 found.add(int(folder.name))
     found.discard(os.getpid())
     while more := {p for p, parent in parents.items() if parent in found} - found:
         found |= more
     return found
+
+
+def _read_marks(process: Path) -> list[str]:
+    entry = f"{MARK}=".encode()
+    variables = (process / "environ").read_bytes().split(b"\0")
+    return next((v[len(entry) :].decode().split() for v in variables if v.startswith(entry)), [])
 
 
 def _start_guardian(mark: str, scratch: Path | None) -> subprocess.Popen[bytes]:

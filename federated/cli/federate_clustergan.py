@@ -18,7 +18,7 @@ from federated.cli.run import (
 )
 from federated.core.records import RoundRecord
 from federated.estimators.clustergan import FederatedClusterGAN
-from tfcluster import plots
+from tfcluster.cli import pictures
 from tfcluster.cli.score_tables import MethodScores
 from tfcluster.config import get_gan_config
 
@@ -47,7 +47,7 @@ def federate_clustergan(
     model = FederatedClusterGAN(
         numbers[0] if len(numbers) == 1 else numbers,  # type: ignore[arg-type]
         preset=get_gan_config(options.preset, options.dataset),
-        backend=find_workers(execution.backend, options.n_threads),
+        backend=find_workers(execution, options.n_threads),
         **options.estimator_arguments(),
     )
     config = model.config(dataset)
@@ -93,16 +93,16 @@ def _draw(model: FederatedClusterGAN, run: FederatedRun) -> None:
     labels = pool_labels(model)
     codes = np.concatenate([model.transform(x) for x, _ in dataset.clients])
     history = [_drawn(record) for record in model.history_]
-    plots.draw_adversarial_curves(folder / "curves.png", history, unit="round")
+    pictures.draw_adversarial_curves(folder / "curves.png", history, unit="round")
     training = [record for record in history if record["phase"] == "adversarial"]
-    plots.draw_cluster_sizes(folder / "cluster_sizes.png", training, unit="round")
-    plots.draw_embedding(folder / "embedding.png", codes, labels, y=y)
+    pictures.draw_cluster_sizes(folder / "cluster_sizes.png", training, unit="round")
+    pictures.draw_embedding(folder / "embedding.png", codes, labels, y=y)
     samples = np.stack([model.sample(_SHOWN, k) for k in range(model.n_clusters_)])
-    plots.draw_generated_samples(
+    pictures.draw_generated_samples(
         folder / "samples.png", samples, dataset.picture, dataset.feature_names or None
     )
     if y is not None:
-        plots.draw_confusion(folder / "confusion.png", y, labels)
+        pictures.draw_confusion(folder / "confusion.png", y, labels)
     run.draw_client_clusters(model)
 
 

@@ -15,7 +15,7 @@ from federated.cli.run import (
     prepare,
 )
 from federated.estimators.dec import FederatedDEC
-from tfcluster import plots
+from tfcluster.cli import pictures
 from tfcluster.cli.score_tables import MethodScores, print_n_clusters
 from tfcluster.config import get_dec_config
 
@@ -41,7 +41,7 @@ def federate_dec(
     model = FederatedDEC(
         numbers[0] if len(numbers) == 1 else numbers,
         preset=get_dec_config(options.preset, options.dataset),
-        backend=find_workers(execution.backend, options.n_threads),
+        backend=find_workers(execution, options.n_threads),
         **options.estimator_arguments(),
     )
     config = model.config(dataset)
@@ -83,7 +83,7 @@ def _show_selection(model: FederatedDEC, run: FederatedRun) -> dict[str, object]
     if found is None:
         return {}
     print_n_clusters(run.console, model.selection_, found)
-    plots.draw_n_clusters(run.path / "n_clusters.png", model.selection_, found.n_clusters)
+    pictures.draw_n_clusters(run.path / "n_clusters.png", model.selection_, found.n_clusters)
     return {"table": model.selection_, "recommendation": found._asdict()}
 
 
@@ -93,17 +93,17 @@ def _draw(model: FederatedDEC, run: FederatedRun, X: np.ndarray) -> None:
     labels = pool_labels(model)
     of_model = (None, model.n_clusters_)
     history = [record.flat() for record in model.history_ if record.n_clusters in of_model]
-    plots.draw_training_curves(
+    pictures.draw_training_curves(
         folder / "curves.png", history, tol=model.config_.model.tol, unit="round"
     )
-    plots.draw_embedding(
+    pictures.draw_embedding(
         folder / "embedding.png",
         dec.transform(samples),
         labels,
         centroids=dec.cluster_centers_,
         y=y,
     )
-    plots.draw_top_confidence(
+    pictures.draw_top_confidence(
         folder / "top_confidence.png",
         X,
         dec.soft_assign(samples),
@@ -111,5 +111,5 @@ def _draw(model: FederatedDEC, run: FederatedRun, X: np.ndarray) -> None:
         run.dataset.feature_names or None,
     )
     if y is not None:
-        plots.draw_confusion(folder / "confusion.png", y, labels)
+        pictures.draw_confusion(folder / "confusion.png", y, labels)
     run.draw_client_clusters(model)

@@ -196,6 +196,14 @@ class FederateExecution(ExecutionOptions):
 
     Attributes:
       backend: What runs the rounds; another one may resume the run.
+      insecure_worker: See `TFF`.
     """
 
     backend: Annotated[str, typer.Option(help="Backend: local, flower or tff.")] = "local"
+    insecure_worker: Annotated[
+        bool,
+        typer.Option(
+            "--insecure-worker",
+            help="Run TFF's worker even where it cannot be isolated from the network.",
+        ),
+    ] = False

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from rich.console import Console
 
-from federated.backends.descriptions import BACKENDS, BackendDescription
+from federated.backends.descriptions import BACKENDS, TFF, BackendDescription
 from federated.cli.options import FederateExecution, FederateOptions
 from federated.core.records import RoundRecord
 from federated.data.federated_dataset import (
@@ -19,11 +19,12 @@ from federated.data.federated_dataset import (
     PartitionConfig,
     load_federated_dataset,
 )
-from tfcluster import metrics, plots
+from tfcluster import metrics
+from tfcluster.cli import pictures
 from tfcluster.cli.cluster_tables import print_clusters, print_partition, print_profile
 from tfcluster.cli.run_folder import RunFolder, format_labels, open_run_folder, settle_threads
 from tfcluster.cli.score_tables import MethodScores, print_scores
-from tfcluster.errors import unknown_name
+from tfcluster.errors import InputError, unknown_name
 from tfcluster.runtime import collect_provenance, set_threads
 from tfcluster.training.kmeans import fit_kmeans
 from tfcluster.training.progress import TrainingProgress
@@ -34,15 +35,20 @@ Confidence = Callable[[np.ndarray], np.ndarray]
 """Maps samples as they were given to how certain the model is of each one's label, in [0, 1]."""
 
 
-def find_workers(backend: str, n_workers: int) -> BackendDescription:
-    """Returns the backend of that name with so many workers.
+def find_workers(execution: FederateExecution, n_workers: int) -> BackendDescription:
+    """Returns the backend that was asked for, with a number of workers.
 
     Raises:
-      InputError: If there is no such backend.
+      InputError: If there is no such backend, or it does not have an option.
     """
-    if backend not in BACKENDS:
-        raise unknown_name("backend", backend, BACKENDS)
-    return BACKENDS[backend](n_workers=n_workers)
+    name = execution.backend
+    if name not in BACKENDS:
+        raise unknown_name("backend", name, BACKENDS)
+    if not execution.insecure_worker:
+        return BACKENDS[name](n_workers=n_workers)
+    if name != TFF.name:
+        raise InputError(f"--insecure-worker is for --backend tff. Received: --backend {name}.")
+    return TFF(n_workers=n_workers, insecure_worker=True)
 
 
 def prepare(
@@ -53,7 +59,7 @@ def prepare(
     Raises:
       InputError: If an option or the data does not fit.
     """
-    find_workers(execution.backend, 1)
+    find_workers(execution, 1)
     out = execution.choose_folder(algorithm, options)
     options = settle_threads(options, out, execution.resume)
     how = PartitionConfig(options.partition, options.clients, options.alpha, options.per_client)
@@ -119,7 +125,7 @@ class FederatedRun:
         """Prints, writes and draws the mean and spread of each cluster's features."""
         print_profile(self.console, model.profile_)
         self.folder.write_text("profile.csv", model.profile_.to_csv())
-        plots.draw_profile(self.path / "profile.png", model.profile_, self.dataset.picture)
+        pictures.draw_profile(self.path / "profile.png", model.profile_, self.dataset.picture)
 
     def pooled_scores(self, model: Any, X: np.ndarray, restarts: int) -> tuple[Any, Any]:
         """Returns k-means of the pooled samples, and the silhouette of the model's labels.
@@ -147,7 +153,7 @@ class FederatedRun:
                 for labels in model.client_labels_.values()
             ]
         )
-        plots.draw_partition(
+        pictures.draw_partition(
             self.path / "client_clusters.png",
             counts,
             self.dataset.names,
@@ -187,7 +193,7 @@ def begin_run(
     with folder.announce(console):
         counts, classes = dataset.counts(), dataset.classes or ("samples",)
         print_partition(console, counts, dataset.names, classes)
-        plots.draw_partition(folder.path / "partition.png", counts, dataset.names, classes)
+        pictures.draw_partition(folder.path / "partition.png", counts, dataset.names, classes)
         console.print(f"Starting the {execution.backend} backend ...")
         yield FederatedRun(options, execution.backend, dataset, folder, console)
 

@@ -13,6 +13,7 @@ from federated.algorithms.clustergan import AdversarialWork, GeneratorAtClients,
 from federated.algorithms.dec import DECTraining
 from federated.algorithms.kmeans import DECEmbedding, LloydIteration
 from federated.algorithms.pretraining import AutoencoderTraining
+from federated.backends.descriptions import TFF
 from federated.backends.local import LocalBackend
 from federated.backends.processes import backend_processes, marked_processes
 from federated.core.aggregation import FedAvg, find_aggregation
@@ -40,9 +41,8 @@ WORK = LocalWork(epochs=2, batch_size=16)
 
 
 def tff_backend(store, n_workers):
-    from federated.backends.tff.backend import TFFBackend
-
-    return TFFBackend(store, n_workers)
+    """In TFF's environment, whatever runs the tests: another TensorFlow and another Keras."""
+    return TFF(n_workers=n_workers).start(store)
 
 
 class OneFlowerBackend:
@@ -77,7 +77,7 @@ class OneFlowerBackend:
 
 BACKENDS = {
     "local": (LocalBackend, None),
-    "tff": (tff_backend, "tensorflow_federated"),
+    "tff": (tff_backend, None),
     "flower": (OneFlowerBackend, "ray"),
 }
 """How each is made, and the package it needs."""
@@ -252,6 +252,21 @@ def test_a_round_finds_what_the_local_one_finds(oracle, backend, name):
     assert_same_findings(result, expected, rtol=1e-5)
     for a, b in zip(arrays(result.state), arrays(expected.state), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.tff
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs ray")
+def test_flower_and_tff_agree(store, cases):
+    with (
+        backend_processes(),
+        contextlib.closing(OneFlowerBackend(store, 2)) as flower,
+        contextlib.closing(tff_backend(store, 2)) as tff,
+    ):
+        for name, (algorithms, state, look, *_) in cases.items():
+            ours, theirs = (run(used, algorithms, state)[0] for used in (tff, flower))
+            after_one, after_all = apart(ours, theirs, state, look)
+            assert after_one <= 1e-5, name
+            assert after_all <= 1e-3, name
 
 
 def test_a_client_that_is_missing_would_be_seen(oracle, case):

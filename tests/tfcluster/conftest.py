@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @pytest.fixture
@@ -17,6 +19,8 @@ def png(tmp_path: Path) -> Path:
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that were written."""
+    from matplotlib.figure import Figure  # which TFF's environment does not have
+
     written: list[Figure] = []
     savefig = Figure.savefig
 

@@ -52,7 +52,20 @@ ONE_CLUSTER = dict.fromkeys(
     xfail_strict=True,
 )
 def test_scikit_learn_checks(estimator, check):
+    if check.func is estimator_checks.check_methods_sample_order_invariance:
+        pytest.skip("asks for float64's accuracy; see test_order_changes_no_more_than_rounding")
     check(estimator)
+
+
+def test_order_changes_no_more_than_rounding():
+    """A product's last float32 bits depend on where in its batch a row stands."""
+    X, _ = blobs()
+    order = np.random.default_rng(0).permutation(len(X))
+    model = ClusterGAN(3, preset=SMALL, random_state=0).fit(X)
+    np.testing.assert_allclose(
+        model.transform(X[order]), model.transform(X)[order], rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_array_equal(model.predict(X[order]), model.predict(X)[order])
 
 
 @pytest.mark.parametrize("name", ONE_CLUSTER)

@@ -21,6 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
+from tfcluster.cli import pictures
 from tfcluster.cli.options import RunOptions
 from tfcluster.config import to_dict
 from tfcluster.errors import InputError
@@ -168,6 +169,8 @@ class RunFolder:
         except KeyboardInterrupt:
             console.print("The same command with --resume continues from the last checkpoint.")
             raise
+        if not pictures.ARE_DRAWN:
+            console.print("No pictures: they need matplotlib and pillow, e.g. by pip install.")
         console.print(f"Everything is in {escape(str(self.path))}")
 
     def _log_events(self, record: Record) -> None:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 
-from tfcluster import metrics, plots
-from tfcluster.cli import published
+from tfcluster import metrics
+from tfcluster.cli import pictures, published
 from tfcluster.cli.cluster_tables import print_clusters, print_profile
 from tfcluster.cli.options import GANExecution, GANOptions
 from tfcluster.cli.run_folder import RunFolder, open_run_folder, settle_threads
@@ -160,7 +160,7 @@ def _write_trials(task: _Task, run: RunFolder, trials: Sequence[_Trial], best: _
     result = {**_make_result(task, run, best), "trials": records, "summary": _summarize(records)}
     best.gan.save(run.path / "model.npz")
     if math.isfinite(best.record["selection"]):
-        plots.draw_trials(run.path / "trials.png", records)
+        pictures.draw_trials(run.path / "trials.png", records)
     run.write_json("result.json", {**result, **collect_provenance()})
     print_trials(task.console, records, _name_criterion(task))
 
@@ -285,7 +285,7 @@ def _write_results(trial: _Trial, task: _Task, run: RunFolder) -> None:
     run.write_history(gan.history_)
     profile = _make_profile(gan, task.splits.fit)
     run.write_text("profile.csv", profile.to_csv())
-    plots.draw_profile(run.path / "profile.png", profile, task.splits.fit.picture)
+    pictures.draw_profile(run.path / "profile.png", profile, task.splits.fit.picture)
     _draw(gan, task, run.path)
     run.write_json("result.json", {**_make_result(task, run, trial), **collect_provenance()})
 
@@ -319,16 +319,16 @@ def _draw(gan: ClusterGAN, task: _Task, folder: Path) -> None:
     names = task.splits.test.feature_names
     codes = gan.transform(X)
     labels = gan.predict(X)
-    plots.draw_adversarial_curves(folder / "curves.png", gan.history_)
-    plots.draw_embedding(folder / "embedding.png", codes, labels, y=y)
+    pictures.draw_adversarial_curves(folder / "curves.png", gan.history_)
+    pictures.draw_embedding(folder / "embedding.png", codes, labels, y=y)
     samples = np.stack([gan.sample(_N_SHOWN, k) for k in range(task.n_clusters)])
-    plots.draw_generated_samples(folder / "samples.png", samples, picture, names)
+    pictures.draw_generated_samples(folder / "samples.png", samples, picture, names)
     shown = min(16, len(X))
-    plots.draw_reconstructions(
+    pictures.draw_reconstructions(
         folder / "reconstructions.png", X[:shown], gan.reconstruct(X)[:shown], picture, names
     )
     pairs = list(itertools.pairwise(range(min(task.n_clusters, _N_SHOWN))))
     steps = np.stack([gan.interpolate(a, b, _N_SHOWN) for a, b in pairs])
-    plots.draw_interpolation(folder / "interpolation.png", steps, picture, pairs, names)
+    pictures.draw_interpolation(folder / "interpolation.png", steps, picture, pairs, names)
     if y is not None:
-        plots.draw_confusion(folder / "confusion.png", y, labels)
+        pictures.draw_confusion(folder / "confusion.png", y, labels)

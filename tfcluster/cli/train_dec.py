@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from tfcluster import metrics, plots
-from tfcluster.cli import published
+from tfcluster import metrics
+from tfcluster.cli import pictures, published
 from tfcluster.cli.cluster_tables import print_clusters, print_profile
 from tfcluster.cli.options import DECExecution, DECOptions
 from tfcluster.cli.run_folder import RunFolder, open_run_folder, settle_threads
@@ -112,7 +112,7 @@ def _train_range(task: _Task, numbers: range, run: RunFolder) -> None:
     recommendation = recommend_n_clusters(records)
     result = {"table": records, "recommendation": recommendation._asdict()}
     run.write_json("result.json", {**run.describe(), **result, **collect_provenance()})
-    plots.draw_n_clusters(run.path / "n_clusters.png", records, recommendation.n_clusters)
+    pictures.draw_n_clusters(run.path / "n_clusters.png", records, recommendation.n_clusters)
     print_n_clusters(task.console, records, recommendation)
     best = recommendation.n_clusters or numbers[0]
     task.console.print(f"Each number has its own folder, e.g. {best}_clusters.")
@@ -179,7 +179,7 @@ def _write_results(dec: DEC, task: _Task, run: RunFolder, scores: MethodScores) 
     run.write_history(dec.history_)
     profile = _make_profile(dec, task.data)
     run.write_text("profile.csv", profile.to_csv())
-    plots.draw_profile(run.path / "profile.png", profile, task.data.picture)
+    pictures.draw_profile(run.path / "profile.png", profile, task.data.picture)
     _draw(dec, task, run.path, q)
     result = {
         **run.describe(),
@@ -193,12 +193,12 @@ def _write_results(dec: DEC, task: _Task, run: RunFolder, scores: MethodScores) 
 def _draw(dec: DEC, task: _Task, folder: Path, q: np.ndarray) -> None:
     data = task.data
     embedding = dec.transform(data.X)
-    plots.draw_embedding(
+    pictures.draw_embedding(
         folder / "embedding.png", embedding, dec.labels_, centroids=dec.cluster_centers_, y=data.y
     )
-    plots.draw_training_curves(folder / "curves.png", dec.history_, tol=task.config.tol)
-    plots.draw_top_confidence(
+    pictures.draw_training_curves(folder / "curves.png", dec.history_, tol=task.config.tol)
+    pictures.draw_top_confidence(
         folder / "top_confidence.png", data.X, q, data.picture, data.feature_names
     )
     if data.y is not None:
-        plots.draw_confusion(folder / "confusion.png", data.y, dec.labels_)
+        pictures.draw_confusion(folder / "confusion.png", data.y, dec.labels_)

@@ -1,7 +1,21 @@
 """Pictures of a run: its clusters, its training, and the samples its generator makes.
 
 Each function takes arrays or records, writes one PNG of at most 300 KB and returns its path.
+
+Raises:
+  InputError: On import, where matplotlib or pillow is not installed.
 """
+
+from tfcluster.errors import InputError
+
+try:
+    import matplotlib  # noqa: F401
+    import PIL  # noqa: F401
+except ImportError as error:
+    raise InputError(
+        f"Pictures need matplotlib and pillow, which cannot be imported ({error}). Install them: "
+        "pip install matplotlib pillow."
+    ) from error
 
 from tfcluster.plots.cluster_sizes import draw_cluster_sizes
 from tfcluster.plots.confusion import draw_confusion

@@ -71,7 +71,7 @@ def _write_means(ax: Axes, clusters: ClusterProfile, features: np.ndarray) -> No
         for row in np.flatnonzero(clusters.counts):
             color = "white" if differences[row, column] > dark else INK
             text = form.format(means[row])
-            ax.text(column, row, text, ha="center", va="center", fontsize=7, color=color)
+            ax.text(column, int(row), text, ha="center", va="center", fontsize=7, color=color)
 
 
 def _choose_format(largest: float) -> str:

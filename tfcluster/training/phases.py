@@ -85,7 +85,7 @@ def run_phases(
       TrainingError: If a loss is not finite; an earlier checkpoint stays.
     """
     history = checkpoint.restore(phases) if checkpoint else []
-    reached = history[-1] if history else {"phase": phases[0].name, "step": 0}
+    reached: Record = history[-1] if history else {"phase": phases[0].name, "step": 0}
     for phase in phases[[phase.name for phase in phases].index(reached["phase"]) :]:
         start = reached["step"] if phase.name == reached["phase"] else 0
         if start < phase.n_steps and not (start and reached.get("converged")):

@@ -1,4 +1,6 @@
-"""The TFF backend: the algorithms as processes of TensorFlow Federated, and what runs them.
+"""The algorithms as processes of TensorFlow Federated, and what runs them: in its environment only.
+
+From any other environment, the backend "tff" reaches it over a pipe (`federated.backends.piped`).
 
 Raises:
   InputError: On import, where TensorFlow Federated is not installed.
@@ -14,6 +16,7 @@ try:
         import tensorflow_federated  # noqa: F401
 except ImportError as error:
     raise InputError(
-        "The TFF backend needs tensorflow-federated, which cannot be imported "
-        f"({error}). Install the lock: pip install --no-deps -r requirements.txt."
+        f"TensorFlow Federated cannot be imported ({error}). It runs in an environment of its own, "
+        'made by: python -m federated.backends.tff_environment. The backend "tff" uses it from '
+        "any other; use `build_processes` within it."
     ) from error

@@ -172,6 +172,7 @@ def keras_untouched() -> Iterator[None]:
     """
 
     def classes(kind: type) -> Iterator[type]:
+        child: type
         for child in kind.__subclasses__():
             yield child
             yield from classes(child)

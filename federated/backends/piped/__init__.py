@@ -1,0 +1,1 @@
+"""A backend in another process and environment, which answers rounds over a pipe."""
