@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
@@ -10,6 +11,7 @@ from federated.core.algorithm import FederatedAlgorithm, State, ValidatedOutput
 from federated.core.backend import ClientRunner, Clients, RoundResult, ServerRunner
 from federated.core.sampling import Participant
 from federated.core.scaling import Scaling
+from tfcluster.runtime import describe_devices
 
 
 class LocalBackend:
@@ -27,6 +29,7 @@ class LocalBackend:
         for _ in range(n_workers):
             self._idle.put(ClientRunner())
         self._server = ServerRunner()
+        logging.getLogger("federated").info("Clients compute on %s.", describe_devices())
 
     def run_round(
         self, algorithm: FederatedAlgorithm, state: State, participants: Sequence[Participant]

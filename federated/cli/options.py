@@ -196,10 +196,14 @@ class FederateExecution(ExecutionOptions):
 
     Attributes:
       backend: What runs the rounds; another one may resume the run.
+      num_gpus: See `Flower`.
       insecure_worker: See `TFF`.
     """
 
     backend: Annotated[str, typer.Option(help="Backend: local, flower or tff.")] = "local"
+    num_gpus: Annotated[
+        float, typer.Option(min=0, help="GPUs of each of Flower's workers, perhaps a fraction.")
+    ] = 0.0
     insecure_worker: Annotated[
         bool,
         typer.Option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from rich.console import Console
 
-from federated.backends.descriptions import BACKENDS, TFF, BackendDescription
+from federated.backends.descriptions import BACKENDS, TFF, BackendDescription, Flower
 from federated.cli.options import FederateExecution, FederateOptions
 from federated.core.records import RoundRecord
 from federated.data.federated_dataset import (
@@ -44,11 +45,18 @@ def find_workers(execution: FederateExecution, n_workers: int) -> BackendDescrip
     name = execution.backend
     if name not in BACKENDS:
         raise unknown_name("backend", name, BACKENDS)
-    if not execution.insecure_worker:
-        return BACKENDS[name](n_workers=n_workers)
-    if name != TFF.name:
-        raise InputError(f"--insecure-worker is for --backend tff. Received: --backend {name}.")
-    return TFF(n_workers=n_workers, insecure_worker=True)
+    settings: dict[str, Any] = {}
+    for value, field, owner in (
+        (execution.num_gpus, "num_gpus", Flower),
+        (execution.insecure_worker, "insecure_worker", TFF),
+    ):
+        if value and name != owner.name:
+            option = field.replace("_", "-")
+            raise InputError(
+                f"--{option} is for --backend {owner.name}. Received: --backend {name}."
+            )
+        settings |= {field: value} if value else {}
+    return BACKENDS[name](n_workers=n_workers, **settings)
 
 
 def prepare(
@@ -195,7 +203,32 @@ def begin_run(
         print_partition(console, counts, dataset.names, classes)
         pictures.draw_partition(folder.path / "partition.png", counts, dataset.names, classes)
         console.print(f"Starting the {execution.backend} backend ...")
-        yield FederatedRun(options, execution.backend, dataset, folder, console)
+        with _show_log(console):
+            yield FederatedRun(options, execution.backend, dataset, folder, console)
+
+
+class _ConsoleHandler(logging.Handler):
+    """Prints what backends log, e.g. the devices that compute."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(record.getMessage(), markup=False)
+
+
+@contextlib.contextmanager
+def _show_log(console: Console) -> Iterator[None]:
+    log, handler = logging.getLogger("federated"), _ConsoleHandler(console)
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
 
 
 def pool_labels(model: Any) -> np.ndarray:

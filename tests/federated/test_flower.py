@@ -356,7 +356,7 @@ def test_gpus_that_are_not_there(store):
         pytest.skip("there is a GPU")
     command = [sys.executable, "-c", GPUS, str(store.folder)]
     found = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
-    assert "federated: Workers compute on CPU." in found.stdout
+    assert "federated: Clients compute on CPU." in found.stdout
     assert "Received: num_gpus=0.5, and workers see none" in found.stdout
 
 

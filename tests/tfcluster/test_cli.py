@@ -25,7 +25,7 @@ QUICK = [*TINY, "--set", "pretraining.epochs=3"]
 
 def tfcluster(*words, cwd):
     return subprocess.run(
-        [*COMMAND, *map(str, words)], capture_output=True, text=True, cwd=cwd, timeout=120
+        [*COMMAND, *map(str, words)], capture_output=True, text=True, cwd=cwd, timeout=250
     )
 
 

@@ -42,12 +42,12 @@ class FlowerBackend(GridBackend):
         if num_gpus > 0:
             self._check_gpus(num_gpus)
         else:
-            LOG.info("Workers compute on CPU.")
+            LOG.info("Clients compute on CPU.")
 
     def _check_gpus(self, num_gpus: float) -> None:
         first = self._simulation.nodes[0]
         devices = ask_nodes(self._simulation.grid, [first])[first]["devices"]
-        LOG.info("Workers compute on %s.", devices)
+        LOG.info("Clients compute on %s.", devices)
         if devices == "CPU":
             self.close()
             raise InputError(

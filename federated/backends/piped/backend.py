@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import subprocess
 import tempfile
@@ -61,6 +62,8 @@ class PipedBackend:
             "threads": tf.config.threading.get_inter_op_parallelism_threads(),
         }
         self._started()
+        # its worker is built without support for GPUs
+        logging.getLogger("federated").info("Clients compute on CPU.")
 
     def run_round(
         self, algorithm: FederatedAlgorithm, state: State, participants: Sequence[Participant]
