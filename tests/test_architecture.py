@@ -25,6 +25,7 @@ BASE = [
     f"tfcluster/{name}"
     for name in (
         "errors", "files", "keras_versions", "layers", "metrics", "runtime", "scaling",
+        "tensorflow_log",
         "validation",
     )
 ]  # fmt: skip
