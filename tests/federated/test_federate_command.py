@@ -200,6 +200,7 @@ def test_a_killed_run_goes_on_with_another_backend(finished, first, second):
 
 MISTAKES = [
     (["--backend", "spark"], "flower, local, tff"),
+    (["--insecure-worker"], "is for --backend tff"),
     (["--partition", "dirichlet"], "alpha"),
     (["--partition", "natural"], "groups"),
     (["--clients", "91"], "91"),
