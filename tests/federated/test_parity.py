@@ -117,7 +117,7 @@ def gan(kind):
     # where the gradient's sign is a matter of rounding: five rounds then differ by 2e-3.
     # One step: the more there are, the more probable it is that the input of a ReLU is so close to
     # zero that rounding decides its sign. With three steps, five rounds differed by up to 5e-3 in
-    # 4 of 19 runs over seeds and versions of TensorFlow; with one, by 1e-5 at most in 14 runs.
+    # 4 of 14 runs over seeds and versions of TensorFlow; with one, by 1.1e-5 at most in 14 runs.
     work = AdversarialWork(1, carry_optimizer=True)
     alg = kind(6, work, FedAvg(), 3, GAN)
     return [alg], alg.initial_state(*OUTPUTS.start())
