@@ -6,6 +6,8 @@ each function says what takes its place.
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 
@@ -15,3 +17,11 @@ def negative_slope(layer: tf.keras.layers.LeakyReLU) -> float:
     Keras 2 calls it `alpha`; Keras 3 calls it `negative_slope`, which takes the place of this.
     """
     return float(layer.negative_slope if hasattr(layer, "negative_slope") else layer.alpha)
+
+
+def unwrap_variable(variable: Any) -> tf.Variable:
+    """Returns TensorFlow's variable behind a Keras variable, for functions of TensorFlow 1.
+
+    In Keras 2 they are the same; in Keras 3 it is `variable.value`, which takes the place of this.
+    """
+    return variable if isinstance(variable, tf.Variable) else variable.value

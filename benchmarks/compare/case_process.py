@@ -24,13 +24,21 @@ from typing import Any
 import numpy as np
 
 from benchmarks.compare.case_models import SCORES, Model, load_clients, make_model
-from benchmarks.compare.cases import BACKENDS, Case, parse_case
+from benchmarks.compare.cases import BACKENDS, LOCAL_TFF, Case, parse_case
 from benchmarks.compare.process_memory import MemoryWatch, measure_cpu_seconds
 from benchmarks.compare.run_costs import count_cold_rounds
 from benchmarks.compare.unfederated import run_unfederated
-from federated.backends import descriptions
-from federated.backends.descriptions import OpenBackend, open_backend
+from federated.backends.descriptions import (
+    TFF,
+    BackendDescription,
+    Flower,
+    Local,
+    OpenBackend,
+    open_backend,
+)
+from federated.core.backend import Backend
 from federated.core.records import RoundRecord
+from federated.data.client_store import ClientStore
 from federated.data.federated_dataset import FederatedDataset
 from federated.phases.clustergan import AdversarialPhase
 from federated.phases.dec import ClusteringPhase
@@ -44,6 +52,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
     {
         "local": "federated.backends.local",
         "flower": "federated.backends.flower.backend",
+        LOCAL_TFF: "federated.backends.local",
         "tff": "federated.backends.tff.backend",
     }
 )
@@ -61,6 +70,20 @@ def main() -> None:
             bench = bench or stack.enter_context(start_bench(case, spawned))
             answers.write(json.dumps(bench.run(case)) + "\n")
             answers.flush()
+
+
+class _TFFInThisProcess(TFF):
+    """TFF without a pipe, since this process is in its environment and in a network of its own."""
+
+    def start(self, clients: ClientStore) -> Backend:
+        from federated.backends.tff.backend import TFFBackend
+
+        return TFFBackend(clients, self.workers)
+
+
+_BACKENDS: Mapping[str, type[BackendDescription]] = MappingProxyType(
+    {"local": Local, "flower": Flower, LOCAL_TFF: Local, "tff": _TFFInThisProcess}
+)
 
 
 @contextlib.contextmanager
@@ -83,8 +106,7 @@ def start_bench(case: Case, spawned: float) -> Iterator[Bench]:
         yield Bench(dataset, None, threads, seconds)
         return
     start = time.perf_counter()
-    backend = descriptions.BACKENDS[case.backend](n_workers=threads)
-    with open_backend(backend, dataset) as opened:
+    with open_backend(_BACKENDS[case.backend](n_workers=threads), dataset) as opened:
         seconds["backend_start"] = time.perf_counter() - start
         yield Bench(dataset, opened, threads, seconds)
 

@@ -7,7 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-BACKENDS = ("local", "flower", "tff")
+LOCAL_TFF = "local_tff"
+"""The local loop in TFF's environment: it tells what TFF costs from what its TensorFlow costs."""
+BACKENDS = ("local", "flower", LOCAL_TFF, "tff")
 CENTRALIZED, LOCAL_ONLY = "centralized", "local_only"
 
 Settings = Mapping[str, Any]
@@ -23,8 +25,8 @@ class Case:
       partition: Partition scheme, with its parameter if it has one: "iid", "dirichlet 0.3".
       n_clients: Number of clients; 0 for all natural groups.
       clients_per_round: Clients sampled for a round; 0 for all.
-      backend: A backend; or "centralized": all samples in one place; or "local_only": each client
-        trains a model on its own samples.
+      backend: A backend; or "local_tff": the local loop in TFF's environment; or "centralized": all
+        samples in one place; or "local_only": each client trains a model on its own samples.
       seed: Random seed.
       procedure: Short name of what is tried; `settings` defines it exactly.
       settings: Fields of the federated configuration that differ from the default.
@@ -55,6 +57,11 @@ class Case:
         names = ("dataset", "partition", "n_clients", "clients_per_round", "backend", "seed",
                  "threads")  # fmt: skip
         return json.dumps([getattr(self, name) for name in names])
+
+    @property
+    def needs_tff(self) -> bool:
+        """Whether it runs in TFF's environment."""
+        return self.backend in ("tff", LOCAL_TFF)
 
     @property
     def split(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
     from benchmarks.compare.result_files import Line
+    from benchmarks.compare.suites import Suite
 
 _SUITES = (
     "smoke", "digits", "mnist-writers", "mnist-clustergan", "scaling", "heterogeneity",
@@ -143,6 +144,10 @@ def _run_suite(
             f"Received: --jobs {jobs}. Leave it out."
         )
     console.print(f"[bold]{name}[/]: {suite.purpose}")
+    without_tff = _is_without_tff(suite, console)
+
+    def is_wanted(case: Case) -> bool:
+        return algorithm in (None, case.algorithm) and not (without_tff and case.needs_tff)
 
     def report(case: Case, line: Line | None) -> None:
         if line is None:
@@ -160,5 +165,20 @@ def _run_suite(
         ResultFile(make_path(out, name)),
         report,
         jobs,
-        lambda case: algorithm in (None, case.algorithm),
+        is_wanted,
     )
+
+
+def _is_without_tff(suite: Suite, console: Console) -> bool:
+    """Returns whether the cases of TFF must be left out, and says why; makes its environment."""
+    from federated.backends.tff_environment import NoPythonError, find_python
+
+    cases = itertools.chain.from_iterable(stage([0], lambda _: 0.0) for stage in suite.stages)
+    if not any(case.needs_tff for case in cases):
+        return False
+    try:
+        find_python()
+    except NoPythonError as error:
+        console.print(f"  Flower is compared with the local loop only. {escape(str(error))}")
+        return True
+    return False

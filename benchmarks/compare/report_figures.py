@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from benchmarks.compare.cases import CENTRALIZED, LOCAL_ONLY
+from benchmarks.compare.cases import CENTRALIZED, LOCAL_ONLY, LOCAL_TFF
 from benchmarks.compare.comparisons import compare_procedures
 from benchmarks.compare.drawings import Drawing, finish_drawing, make_axes, set_log, use_style
 from benchmarks.compare.estimates import Estimate, fit_exponent
@@ -43,6 +43,7 @@ INK, FAINT = "#000000", "#d5d9de"
 COLORS = {
     "local": "#6f7780",
     "flower": "#d95f02",
+    LOCAL_TFF: "#9fb4c7",
     "tff": "#2a78c8",
     CENTRALIZED: "#832db6",
     LOCAL_ONLY: "#8a6d3b",
@@ -51,6 +52,7 @@ COLORS = {
 STYLES: Mapping[str, Mapping[str, Any]] = {
     "local": {"linewidth": 3.2, "alpha": 0.6, "marker": "s"},
     "flower": {"marker": "o"},
+    LOCAL_TFF: {"linewidth": 2.4, "alpha": 0.6, "marker": "P"},
     "tff": {"linestyle": (0, (4, 2)), "marker": "^"},
     CENTRALIZED: {"linestyle": (0, (1, 1.5)), "marker": "D"},
     LOCAL_ONLY: {"linestyle": (0, (6, 1.5, 1, 1.5)), "marker": "v"},

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from benchmarks.compare import result_lines, run_costs
-from benchmarks.compare.cases import CENTRALIZED, LOCAL_ONLY
+from benchmarks.compare.cases import CENTRALIZED, LOCAL_ONLY, LOCAL_TFF
 from benchmarks.compare.comparisons import Comparison, compare_procedures
 from benchmarks.compare.estimates import estimate_mean, fit_exponent
 from benchmarks.compare.number_formats import (
@@ -74,15 +73,15 @@ def make_tables(suite: str, lines: Sequence[Line]) -> list[Table]:
 
 
 def _tabulate_scores(lines: Sequence[Line]) -> Table:
-    local = select_backend(lines, "local")
+    loops = [line for name in ("local", LOCAL_TFF) for line in select_backend(lines, name)]
     rows = [
         [
             describe_case(own[0], samples=describe_samples(own)),
             NAMES[name],
             str(len(own)),
             *(format_estimate(estimate_score(own, score)) for score in SCORES),
-            _compare_with_local([*own, *local], name),
-            _count_equal([*own, *local], name),
+            _compare_with_local([*own, *loops], name),
+            _count_equal([*own, *loops], name),
         ]
         for own in group_over_seeds(sorted(lines, key=_order_case))
         for name in list_backends(own)
@@ -107,13 +106,14 @@ def _order_case(line: Line) -> tuple[int, int, int]:
 
 def _compare_with_local(group: Sequence[Line], name: str) -> str:
     """Returns the NMI difference, paired by seed: both began with the same weights."""
-    pairs = result_lines.pair_runs(group, name, "local") if name != "local" else []
+    base = result_lines.find_base(group, name)
+    pairs = result_lines.pair_runs(group, name, base) if name != base else []
     differences = [a["scores"]["nmi"] - b["scores"]["nmi"] for a, b in pairs]
     return format_difference(estimate_mean(differences)) if differences else NOTHING
 
 
 def _count_equal(group: Sequence[Line], name: str) -> str:
-    if name in ("local", CENTRALIZED, LOCAL_ONLY):
+    if name in ("local", LOCAL_TFF, CENTRALIZED, LOCAL_ONLY):
         return NOTHING
     equal, runs = result_lines.count_equal_ends(group, name)
     return f"{equal} of {runs} runs" if runs else NOTHING
@@ -341,6 +341,9 @@ def tabulate_versions(lines: Mapping[str, Sequence[Line]]) -> Table:
     names = dict.fromkeys(name for line in finished for name in line if name not in _MEASURED)
     rows = []
     for name in (*names, "threads"):
-        found = Counter(str(line[name]) for line in finished if name in line)
-        rows += [[name, value, str(count)] for value, count in found.items()]
-    return Table("Versions and hardware", ["name", "value", "runs"], rows)
+        known = [line for line in finished if name in line]
+        for value in dict.fromkeys(str(line[name]) for line in known):
+            runs = [line for line in known if str(line[name]) == value]
+            backends = list_backends(runs) if len(runs) < len(known) else []
+            rows.append([name, value, str(len(runs)), ", ".join(NAMES[b] for b in backends)])
+    return Table("Versions and hardware", ["name", "value", "runs", "backends, if not all"], rows)

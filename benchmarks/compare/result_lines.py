@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.compare.cases import BACKENDS, CENTRALIZED, LOCAL_ONLY
+from benchmarks.compare.cases import BACKENDS, CENTRALIZED, LOCAL_ONLY, LOCAL_TFF
 from benchmarks.compare.estimates import Estimate, estimate_mean
 from benchmarks.compare.suites import TUNING_SEEDS
 
@@ -19,6 +19,7 @@ Line = Mapping[str, Any]
 NAMES = {
     "local": "local loop",
     "flower": "Flower",
+    LOCAL_TFF: "local loop (TFF's TensorFlow)",
     "tff": "TFF",
     CENTRALIZED: "centralized",
     LOCAL_ONLY: "local only",
@@ -106,7 +107,13 @@ def pair_runs(lines: Iterable[Line], one: str, other: str) -> list[tuple[Line, L
     return [(line, match) for line, match in keyed if match is not None]
 
 
-def count_equal_ends(lines: Iterable[Line], backend: str) -> tuple[int, int]:
+def find_base(lines: Iterable[Line], backend: str) -> str:
+    """Returns what a backend is compared with: the local loop, on the same TensorFlow if it ran."""
+    ran = bool(select_backend(lines, LOCAL_TFF))
+    return LOCAL_TFF if backend == "tff" and ran else "local"
+
+
+def count_equal_ends(lines: Sequence[Line], backend: str) -> tuple[int, int]:
     """Counts runs that end with exactly the weights of the local loop.
 
     Returns:
@@ -114,7 +121,7 @@ def count_equal_ends(lines: Iterable[Line], backend: str) -> tuple[int, int]:
     """
     ends = [
         (a["end_hash"], b["end_hash"])
-        for a, b in pair_runs(lines, backend, "local")
+        for a, b in pair_runs(lines, backend, find_base(lines, backend))
         if "end_hash" in a and "end_hash" in b
     ]
     return sum(a == b for a, b in ends), len(ends)

@@ -11,6 +11,7 @@ from benchmarks.compare.estimates import Estimate, StraightLine, estimate_log_ra
 from benchmarks.compare.result_lines import (
     PARTS,
     Line,
+    find_base,
     pair_runs,
     select_backend,
     select_finished,
@@ -103,9 +104,17 @@ class Overhead:
         return None if name is None else (name, found[name])
 
 
-def compute_overhead(lines: Iterable[Line], backend: str, base: str = "local") -> Overhead | None:
-    """Returns the overhead of a backend over `base`, or None if no case ran on both."""
-    pairs = pair_runs(lines, backend, base)
+def compute_overhead(
+    lines: Sequence[Line], backend: str, base: str | None = None
+) -> Overhead | None:
+    """Returns the overhead of a backend over `base`, or None if no case ran on both.
+
+    Args:
+      lines: Lines of runs.
+      backend: Name of a backend.
+      base: Another one; `find_base` chooses it if left out.
+    """
+    pairs = pair_runs(lines, backend, base or find_base(lines, backend))
     if not pairs:
         return None
     totals = [(a["seconds"]["total"], b["seconds"]["total"]) for a, b in pairs]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,11 +17,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import IO
 
 from benchmarks.compare.cases import Case
 from benchmarks.compare.result_files import Line, ResultFile
 from benchmarks.compare.suites import Suite
+from federated.backends.tff_environment import find_python, link_source
 
 _PATIENCE = 3_600  # seconds
 _SHOWN = 2_000  # characters of an error, from its end
@@ -82,7 +85,7 @@ def run_group(group: Sequence[Case], report: Report) -> Iterator[tuple[Case, Lin
     """
     waiting = list(group)
     while waiting:
-        with tempfile.TemporaryFile("w+") as errors, _start_process(errors) as process:
+        with _start_process(waiting[0]) as (process, errors):
             line: Line = {"status": "done"}
             while waiting and line["status"] == "done":
                 case = waiting.pop(0)
@@ -92,15 +95,30 @@ def run_group(group: Sequence[Case], report: Report) -> Iterator[tuple[Case, Lin
 
 
 @contextlib.contextmanager
-def _start_process(errors: IO[str]) -> Iterator[subprocess.Popen[str]]:
-    words = [sys.executable, "-m", "benchmarks.compare.case_process", repr(time.time())]
+def _start_process(case: Case) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
+    """Yields a process in the environment of a case's backend, and its standard error."""
     pipe = subprocess.PIPE
-    with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=errors, text=True) as process:
-        try:
-            yield process
-        except BaseException:
-            process.kill()
-            raise
+    with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryDirectory() as folder:
+        words, settings = _find_command(case, Path(folder))
+        with subprocess.Popen(
+            [*words, repr(time.time())],
+            stdin=pipe, stdout=pipe, stderr=errors, text=True, env={**os.environ, **settings},
+        ) as process:  # fmt: skip
+            try:
+                yield process, errors
+            except BaseException:
+                process.kill()
+                raise
+
+
+def _find_command(case: Case, folder: Path) -> tuple[list[str], dict[str, str]]:
+    """Returns the command of a case's process, and variables of its environment."""
+    if not case.needs_tff:
+        return [sys.executable, "-m", "benchmarks.compare.case_process"], {}
+    # neither the current folder nor the user's packages
+    words = [str(find_python()), "-P", "-s", "-m", "benchmarks.compare.isolated_case_process"]
+    source = link_source(folder, ("tfcluster", "federated", "benchmarks"))
+    return words, {"PYTHONPATH": str(source)}
 
 
 def _run_case(process: subprocess.Popen[str], case: Case, errors: IO[str]) -> Line:

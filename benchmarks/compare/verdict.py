@@ -13,6 +13,7 @@ from benchmarks.compare.result_lines import (
     NAMES,
     Line,
     count_equal_ends,
+    find_base,
     get_error,
     group_over_backends,
     pair_runs,
@@ -59,10 +60,13 @@ def explain_costs(suite: str, lines: Sequence[Line]) -> list[str]:
     overheads = {name: compute_overhead(lines, name) for name in COMPARED}
     found = [write_sentence("overhead", name=name, over=o) for name, o in overheads.items() if o]
     if suite == "scaling":
-        base = fit_round_cost(lines, "local")
         found += [
             write_sentence(
-                "round_costs", name=name, where=where, base=base, own=fit_round_cost(lines, name)
+                "round_costs",
+                name=name,
+                where=where,
+                base=fit_round_cost(lines, find_base(lines, name)),
+                own=fit_round_cost(lines, name),
             )
             for name, where in _PLACES.items()
         ]

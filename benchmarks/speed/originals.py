@@ -16,6 +16,7 @@ from tfcluster.clustergan import losses as gan_losses
 from tfcluster.clustergan.networks import build_networks
 from tfcluster.config import DECConfig, GANConfig
 from tfcluster.dec.autoencoder import build_autoencoder
+from tfcluster.keras_versions import unwrap_variable
 from tfcluster.layers import BatchStatisticsNormalization, ClusteringLayer
 
 Run = Callable[[int], Any]
@@ -100,7 +101,8 @@ def _build_gan_steps(
     )
     others = [*networks.generator.trainable_weights, *networks.encoder.trainable_weights]
 
-    def minimize(loss: tf.Tensor, variables: list[tf.Variable]) -> Any:
+    def minimize(loss: tf.Tensor, weights: list[Any]) -> Any:
+        variables = [unwrap_variable(weight) for weight in weights]
         return tf.compat.v1.train.AdamOptimizer(1e-4, 0.5, 0.9).minimize(loss, var_list=variables)
 
     critic_weights = networks.critic.trainable_weights
@@ -113,7 +115,8 @@ def _apply(network: tf.keras.Model, h: tf.Tensor) -> tf.Tensor:
         if isinstance(layer, BatchStatisticsNormalization):
             shape = tf.shape(h)
             wide = h if h.shape.rank == 4 else h[:, tf.newaxis, tf.newaxis]
-            beta, scale = layer.beta, tf.ones_like(layer.beta)
+            beta = tf.convert_to_tensor(layer.beta)
+            scale = tf.ones_like(beta)
             wide = tf.compat.v1.nn.fused_batch_norm(wide, scale, beta, is_training=True)[0]
             h = tf.ensure_shape(tf.reshape(wide, shape), h.shape)
         else:

@@ -158,9 +158,9 @@ def count_gan_flops(n_features: int, n_clusters: int, config: GANConfig) -> floa
 
 def _count_layer_flops(layer: tf.keras.layers.Layer) -> float:
     if isinstance(layer, tf.keras.layers.Conv2DTranspose):
-        positions = np.prod(layer.input_shape[1:3])
+        positions = np.prod(layer.input.shape[1:3])
     elif isinstance(layer, tf.keras.layers.Conv2D):
-        positions = np.prod(layer.output_shape[1:3])
+        positions = np.prod(layer.output.shape[1:3])
     elif isinstance(layer, tf.keras.layers.Dense):
         positions = 1
     else:

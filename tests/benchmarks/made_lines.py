@@ -1,12 +1,12 @@
 """Result lines of `tfcluster compare` with known numbers."""
 
-from benchmarks.compare.cases import CENTRALIZED, LOCAL_ONLY, Case
+from benchmarks.compare.cases import CENTRALIZED, LOCAL_ONLY, LOCAL_TFF, Case
 from benchmarks.compare.suites import SUITES, TRIED
 
-FACTOR = {"local": 1.0, "flower": 1.25, "tff": 2.0}
+FACTOR = {"local": 1.0, "flower": 1.25, LOCAL_TFF: 1.0, "tff": 2.0}
 """Ratio of a warm round to the local loop's."""
 
-START = {"local": 0.0, "flower": 5.0, "tff": 1.0}
+START = {"local": 0.0, "flower": 5.0, LOCAL_TFF: 0.0, "tff": 1.0}
 """Seconds until a backend is ready for rounds."""
 
 BYTES = {"up": 290_000, "down": 290_040}
@@ -25,7 +25,7 @@ def line(case, accuracy=0.8, nmi=0.75, seconds=0.1, **changed):
         "cpu_seconds": 30.0,
         "scores": scores if case.algorithm != "autoencoder" else {},
         "python": "3.11.7",
-        "tensorflow": "2.14.1",
+        "tensorflow": "2.14.1" if case.needs_tff else "2.21.0",
         "machine": "Linux x86_64, Made-up <Processor> & sons",
         "git": "0123abc",
     }
@@ -45,7 +45,7 @@ def line(case, accuracy=0.8, nmi=0.75, seconds=0.1, **changed):
         "checkpoint": 0.2,
     }
     spread = {"q1": warm, "median": warm, "q3": warm, "n": 10}
-    peak = {"local": 700, "flower": 2_000, "tff": 1_000}[backend]
+    peak = {"local": 700, "flower": 2_000, LOCAL_TFF: 600, "tff": 1_000}[backend]
     return {
         **common,
         "start_hash": f"{case.settings.get('generator', '')}{case.seed:016x}",

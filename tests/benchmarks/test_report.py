@@ -162,7 +162,7 @@ def test_failures_are_shown(page, markup):
     assert "Failed runs" in text
     assert "RuntimeError: <it> & that" in text
     assert "Traceback (most recent call last)" in text
-    assert "23 runs finished, 1 failed." in text
+    assert "29 runs finished, 1 failed." in text
     assert "<it>" not in page.read_text()
     assert "RuntimeError: <it> & that" in page.with_name("report.md").read_text()
 

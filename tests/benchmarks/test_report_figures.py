@@ -35,7 +35,7 @@ def curves(axes):
 def test_curves(digits):
     by_round = curves(digits[f"ACC by round: {DIGITS}"])
     by_second = curves(digits[f"NMI by second: {DIGITS}"])
-    assert list(by_round) == list(by_second) == ["local loop", "Flower", "TFF"]
+    assert list(by_round) == list(by_second) == list(made_names()[:4])
     # accuracies .80, .81, .82 less 0.1 / round
     for points in by_round.values():
         np.testing.assert_allclose(points, [(1, 0.71), (5, 0.79), (9, 0.81 - 0.1 / 9)])
@@ -48,7 +48,7 @@ def test_curves(digits):
 
 def test_the_band_spans_all_seeds(digits):
     bands = digits[f"ACC by round: {DIGITS}"].collections
-    assert len(bands) == 3
+    assert len(bands) == 4  # one for each backend
     low, high = bands[0].get_paths()[0].get_extents().get_points()
     np.testing.assert_allclose([low, high], [(1, 0.70), (9, 0.82 - 0.1 / 9)])
 
@@ -61,9 +61,7 @@ def test_parts_of_the_seconds_add_up(digits):
         for name, bar in zip(names, bars, strict=True):
             assert bar.get_x() == pytest.approx(ends[name])
             ends[name] += bar.get_width()
-    assert ends == pytest.approx(
-        {"local loop": 7.6, "Flower": 13.1, "TFF": 10.6, "centralized": 11.5}
-    )
+    assert ends == pytest.approx(dict(zip(made_names(), (7.6, 13.1, 7.6, 10.6, 11.5), strict=True)))
     shown = [text.get_text() for text in axes.get_legend().get_texts()]
     assert shown[:3] == ["import", "data", "backend start"] and len(shown) == 8
 
@@ -71,8 +69,8 @@ def test_parts_of_the_seconds_add_up(digits):
 def test_cold_rounds_are_not_drawn(digits):
     axes = digits[f"Warm rounds: {DIGITS}"]
     found = {label: points for label, points in curves(axes).items() if label in made_names()}
-    assert list(found) == ["local loop", "Flower", "TFF"]
-    for points, seconds in zip(found.values(), (0.1, 0.125, 0.2), strict=True):
+    assert list(found) == list(made_names()[:4])
+    for points, seconds in zip(found.values(), (0.1, 0.125, 0.1, 0.2), strict=True):
         assert len(points) == 22
         cold = np.isnan(points[:, 1])
         assert list(points[cold, 0]) == [1, 12]  # two phases of 11 rounds
@@ -82,14 +80,14 @@ def test_cold_rounds_are_not_drawn(digits):
 
 
 def made_names():
-    return ("local loop", "Flower", "TFF", "centralized")
+    return ("local loop", "Flower", "local loop (TFF's TensorFlow)", "TFF", "centralized")
 
 
 def test_memory_has_a_line_for_each_run(digits):
     lines = digits[f"Memory: {DIGITS}"].lines
-    assert len(lines) == 4 * 3  # backends and seeds
+    assert len(lines) == 5 * 3  # backends and seeds
     assert [line.get_label() for line in lines[::3]] == list(made_names())
-    assert [len(line.get_xdata()) for line in lines] == [10] * 9 + [2] * 3
+    assert [len(line.get_xdata()) for line in lines] == [10] * 12 + [2] * 3
     assert lines[3].get_ydata()[0] == 1_900  # Flower: 2,000 - 100 / 1
 
 
@@ -98,7 +96,7 @@ def test_scaling():
     assert len([title for title in found if title.startswith(("Seconds", "Peak"))]) == 6
     axes = found["Seconds of a warm round by clients"]
     names = [label.partition(",")[0] for label in curves(axes)]
-    assert names == ["local loop", "Flower", "TFF"]
+    assert names == list(made_names()[:4])
     n = np.array([10, 30, 100, 300, 1_000])
     for points, factor in zip(curves(axes).values(), made.FACTOR.values(), strict=True):
         np.testing.assert_allclose(points, np.stack([n, factor * (0.02 + 0.01 * n)], 1))

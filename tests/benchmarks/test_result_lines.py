@@ -5,8 +5,9 @@ import math
 import pytest
 
 from benchmarks.compare import result_lines, run_costs
+from benchmarks.compare.cases import LOCAL_TFF
 from benchmarks.compare.comparisons import compare_procedures
-from benchmarks.compare.report_tables import make_tables
+from benchmarks.compare.report_tables import make_tables, tabulate_versions
 from benchmarks.compare.suites import DEFAULTS
 from benchmarks.compare.verdict import explain_costs, write_verdict
 from tests.benchmarks import made_lines as made
@@ -27,6 +28,27 @@ def test_overhead(backend, total, warm, part, share):
     assert math.exp(found.total.value) == pytest.approx(total)
     assert math.exp(found.warm.value) == pytest.approx(warm)
     assert found.largest == (part, pytest.approx(share))
+
+
+def test_tff_is_compared_on_its_own_tensorflow():
+    lines = made.digits()
+    for line in result_lines.select_backend(lines, LOCAL_TFF):
+        line["seconds"]["total"] = 5.3
+    assert math.exp(run_costs.compute_overhead(lines, "tff").total.value) == pytest.approx(2)
+    # what TensorFlow's versions cost
+    own = run_costs.compute_overhead(lines, LOCAL_TFF)
+    assert math.exp(own.total.value) == pytest.approx(5.3 / 7.6)
+    # runs of before, in one environment
+    before = [line for line in lines if line["case"]["backend"] != LOCAL_TFF]
+    overhead = run_costs.compute_overhead(before, "tff")
+    assert math.exp(overhead.total.value) == pytest.approx(10.6 / 7.6)
+
+
+def test_versions_name_the_backends_that_differ():
+    table = tabulate_versions({"digits": made.digits(1)})
+    rows = {(name, value): backends for name, value, _, backends in table.rows}
+    assert rows["tensorflow", "2.14.1"] == "local loop (TFF's TensorFlow), TFF"
+    assert rows["python", "3.11.7"] == ""
 
 
 def test_a_faster_backend_has_a_largest_part_too():

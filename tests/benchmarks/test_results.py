@@ -5,7 +5,7 @@ import statistics
 import pytest
 
 from benchmarks.compare.case_models import make_estimator
-from benchmarks.compare.cases import parse_case
+from benchmarks.compare.cases import LOCAL_TFF, parse_case
 from benchmarks.compare.result_files import ResultFile, make_path, read_suites
 from benchmarks.compare.suites import SUITES
 from benchmarks.readme import README, insert_results
@@ -64,6 +64,8 @@ def test_committed_runs_are_not_run_again(suite):
     results = ResultFile(make_path(RESULTS, suite))
     seeds = range(SUITES[suite].n_seeds)
     cases = [c for stage in SUITES[suite].stages for c in stage(seeds, results.get_score)]
+    # runs of before TFF had an environment of its own have no local loop there
+    cases = [case for case in cases if case.backend != LOCAL_TFF]
     assert {case.key for case in cases} == {parse_case(line["case"]).key for line in results}
     assert all(map(results.has_finished, cases))
 

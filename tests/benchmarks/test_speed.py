@@ -8,6 +8,7 @@ from benchmarks.speed import bench_command, originals
 from benchmarks.speed.timed_cases import CASES, count_dense_flops, count_gan_flops
 from tfcluster.clustergan.networks import build_networks
 from tfcluster.config import GAN_PRESETS, GANConfig
+from tfcluster.keras_versions import unwrap_variable
 
 
 def test_the_least_arithmetic():
@@ -33,7 +34,7 @@ def test_sessions_run_the_original_iteration(networks):
         fake = originals._apply(model.generator, tf.constant(z))
         found = originals._apply(model.critic, tf.constant(x))
         session.run(tf.compat.v1.global_variables_initializer())
-        weights = [session.run(network.weights) for network in model]
+        weights = [session.run([unwrap_variable(w) for w in net.weights]) for net in model]
         fake, found = session.run([fake, found])
     ours = build_networks(6, 3, config)
     for network, values in zip(ours, weights, strict=True):

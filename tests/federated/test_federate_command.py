@@ -200,12 +200,8 @@ def test_a_killed_run_goes_on_with_another_backend(finished, first, second):
 
 MISTAKES = [
     (["--backend", "spark"], "flower, local, tff"),
-<<<<<<< HEAD
     (["--num-gpus", "0.5"], "--num-gpus is for --backend flower"),
     (["--insecure-worker"], "--insecure-worker is for --backend tff"),
-=======
-    (["--insecure-worker"], "is for --backend tff"),
->>>>>>> 728de6340c40d2eb2297a6d422385e395d89e959
     (["--partition", "dirichlet"], "alpha"),
     (["--partition", "natural"], "groups"),
     (["--clients", "91"], "91"),
