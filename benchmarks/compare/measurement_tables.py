@@ -47,16 +47,22 @@ def list_differences(lines: Sequence[Result], score: str) -> list[float]:
 
 
 def tabulate_overhead(lines: Sequence[Result]) -> str:
-    """Tabulates the last run: rounds on every backend in turn."""
-    header = ["backend", "first round, s", "warm round, s: median, minimum"]
-    header += ["ratio to local: median, minimum"]
+    """Tabulates rounds on every backend in turn: the last run with each version of Flower."""
+    header = ["work", "backend", "first round, s", "warm round, s: median, minimum"]
+    header += ["ratio to local: median, minimum", "added by a warm round, ms: median"]
+    # the first lines were of one data set and one version, and named neither
+    last = {(line.get("dataset", "mnist"), line.get("flwr", "1.23.0")): line for line in lines}
     rows = []
-    for line in lines[-1:]:
+    for (dataset, flwr), line in last.items():
+        versions = f"TensorFlow {line['tensorflow']}, flwr {flwr}"
+        work = f"{dataset}, {line['n_clients']} clients; {versions}"
         local = line["warm_rounds_s"]["local"]
         for name, seconds in line["warm_rounds_s"].items():
-            times = f"{statistics.median(seconds):.2f}, {min(seconds):.2f}"
+            times = f"{statistics.median(seconds):.3f}, {min(seconds):.3f}"
             ratios = f"{line['ratio'][name]:.2f}, {min(seconds) / min(local):.2f}"
-            rows.append([name, f"{line['first_round_s'][name]:.1f}", times, ratios])
+            added = statistics.median(a - b for a, b in zip(seconds, local, strict=True))
+            first = f"{line['first_round_s'][name]:.1f}"
+            rows.append([work, name, first, times, ratios, f"{1000 * added:.0f}"])
     return format_table(header, rows)
 
 
