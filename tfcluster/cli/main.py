@@ -86,12 +86,18 @@ def add_installed_commands() -> None:
             app.command(entry.name)(command)
 
 
+_INTERRUPTED = 130
+"""The exit code after an interrupt, as of other programs."""
+
+
 def main() -> None:
     """Runs the command; a user's mistake ends in one line and exit code 2."""
     warnings.showwarning = _show_warning
     add_installed_commands()
     try:
         code = app(standalone_mode=False)
+        if code == _INTERRUPTED:  # what typer makes of an interrupt with click 8.5
+            raise KeyboardInterrupt
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -103,7 +109,7 @@ def main() -> None:
         where = f": {error.filename}" if error.filename else ""
         code = _fail(f"{error.strerror or error}{where}", 2)
     except (click.Abort, KeyboardInterrupt):
-        code = _fail("Interrupted.", 130)
+        code = _fail("Interrupted.", _INTERRUPTED)
     raise SystemExit(code)
 
 
