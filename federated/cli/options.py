@@ -94,6 +94,8 @@ class FederatedDECOptions(FederateOptions):
       local_steps: Steps of a client in a round of clustering; None for the protocol's.
     """
 
+    algorithm = "federated_dec"
+
     preset: Annotated[
         str, typer.Option(help="Protocol: keras, paper, or one for a data set, e.g. keras:mnist.")
     ] = "keras"
@@ -151,6 +153,8 @@ class FederatedGANOptions(FederateOptions):
       carry_optimizer: Whether the clients' moments are averaged and carried.
       rounds: Rounds of training; None for the protocol's steps.
     """
+
+    algorithm = "federated_clustergan"
 
     overrides: Annotated[
         Mapping[str, Any],

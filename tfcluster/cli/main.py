@@ -40,6 +40,7 @@ add_command(
     DECOptions,
     DECExecution,
     help="Train Deep Embedded Clustering and compare it with k-means and AE + k-means.",
+    complete="tfcluster.cli.recorded_options:complete_options",
 )
 add_command(
     train,
@@ -48,6 +49,7 @@ add_command(
     GANOptions,
     GANExecution,
     help="Train ClusterGAN and compare its decoders with k-means.",
+    complete="tfcluster.cli.recorded_options:complete_options",
 )
 add_command(
     app,

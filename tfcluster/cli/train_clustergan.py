@@ -73,8 +73,8 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
       TrainingError: If a loss stops being finite.
     """
     _check_seeds(options)
-    out = execution.choose_folder("clustergan", options)
-    options = settle_threads(options, out, execution.resume)
+    out = execution.choose_folder(options)
+    options = settle_threads(options)
     config = options.build_config()
     splits = load_splits(options.dataset)
     numbers = options.parse_n_clusters(splits.fit.y)
@@ -85,7 +85,7 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
         )
     X = check_matrix(ClusterGAN(), splits.fit.X, min_samples=numbers[0], reset=True)
     check_samples(X, config)
-    run = open_run_folder("clustergan", options, config, out, execution.resume)
+    run = open_run_folder(options, config, out, execution)
     set_threads(options.n_threads, per_operation=config.has_large_products)
     task = _Task(options, config, splits, numbers[0], execution.checkpoint_seconds, console)
     with run.announce(console):
@@ -158,7 +158,7 @@ def _write_trials(task: _Task, run: RunFolder, trials: Sequence[_Trial], best: _
     """Writes and prints the comparison of trials, and keeps the best model."""
     records = [trial.record for trial in trials]
     result = {**_make_result(task, run, best), "trials": records, "summary": _summarize(records)}
-    best.gan.save(run.path / "model.npz")
+    run.save_model(best.gan)
     if math.isfinite(best.record["selection"]):
         pictures.draw_trials(run.path / "trials.png", records)
     run.write_json("result.json", {**result, **collect_provenance()})
@@ -277,7 +277,7 @@ def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
 
 def _write_results(trial: _Trial, task: _Task, run: RunFolder) -> None:
     gan = trial.gan
-    gan.save(run.path / "model.npz")
+    run.save_model(gan)
     for network in gan.networks_:
         network.save(run.path / f"{network.name}.keras")
     z_c = _encode_clusters(gan, task.splits.fit.X)
