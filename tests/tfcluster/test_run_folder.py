@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -257,3 +258,27 @@ def test_a_mistyped_path_or_an_existing_folder_needs_no_tensorflow(tmp_path, wor
         assert rule in result.stderr
         assert len(result.stderr.splitlines()) == 1
         assert not {"tensorflow", "sklearn", "matplotlib"} & set(result.stdout.split())
+
+
+def test_a_network_is_written_whole_or_not_at_all(tmp_path):
+    """The kernel itself answers ENOSPC: the temporary file is /dev/full."""
+    import keras
+
+    network = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)], name="critic")
+    run = RunFolder.create(tmp_path / "run", {})
+    run.write_network(network)
+    path = tmp_path / "run" / "critic.keras"
+    before = path.read_bytes()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    temporary.symlink_to("/dev/full")
+    with pytest.raises(InputError, match=r"critic\.keras: No space left on device"):
+        run.write_network(network)
+    assert path.read_bytes() == before
+    assert keras.saving.load_model(path).count_params() == 8
+
+
+def test_events_that_are_a_file(tmp_path):
+    run = RunFolder.create(tmp_path / "run", {})
+    (tmp_path / "run" / "events").write_text("")
+    with pytest.raises(InputError, match="events must be a folder"):
+        run.log({"phase": "pretrain", "step": 1, "loss": 0.5})

@@ -19,8 +19,10 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, ge
 import click
 import typer
 from click.core import ParameterSource
-from rich.console import Console
 from typer.models import ParameterInfo
+
+from tfcluster.cli.scratch import scratch_folder
+from tfcluster.cli.terminal import CleanConsole
 
 
 class Parsed(NamedTuple):
@@ -70,7 +72,8 @@ def add_command(
         if complete is not None:
             given = _find(complete)(groups, given)
         instances = [group(**own) for group, own in zip(groups, given, strict=True)]
-        _find(run)(*instances, console=Console())
+        with scratch_folder():
+            _find(run)(*instances, console=CleanConsole())
 
     flag = typer.Option("--verbose", help="Show TensorFlow's log.")
     parameters = [option.parameter for group in options for option in group]

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import click
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from tfcluster.cli.commands import add_command
@@ -22,6 +21,7 @@ from tfcluster.cli.options import (
     GANOptions,
     PredictOptions,
 )
+from tfcluster.cli.terminal import CleanConsole
 from tfcluster.errors import InputError, TrainingError
 
 app = typer.Typer(
@@ -104,6 +104,12 @@ def main() -> None:
     except OSError as error:  # e.g. a full disk, met by a library
         where = f": {error.filename}" if error.filename else ""
         code = _fail(f"{error.strerror or error}{where}", 2)
+    except UnicodeEncodeError as error:  # e.g. TensorFlow, of a path
+        code = _fail(
+            f"{error.object!r} has characters that the locale's encoding, {error.encoding}, does "
+            "not have. Set LC_ALL=C.UTF-8, or rename it.",
+            2,
+        )
     except (click.Abort, KeyboardInterrupt):
         code = _fail("Interrupted.", 130)
     raise SystemExit(code)
@@ -120,4 +126,4 @@ def _fail(message: object, code: int) -> int:
 
 def _print_message(title: str, message: object) -> None:
     # escaped because it holds what the user typed, brackets too
-    Console(stderr=True).print(title, escape(str(message)), highlight=False, soft_wrap=True)
+    CleanConsole(stderr=True).print(title, escape(str(message)), highlight=False, soft_wrap=True)

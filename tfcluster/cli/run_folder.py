@@ -18,6 +18,7 @@ import json
 import math
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -212,11 +213,34 @@ class RunFolder:
             console.print("No pictures: they need matplotlib and pillow, e.g. by pip install.")
         console.print(f"Everything is in {escape(str(self.path))}")
 
+    def write_network(self, network: Any) -> None:
+        """Writes a Keras model to a file of its name, whole or not at all.
+
+        Raises:
+          InputError: If it cannot be written.
+        """
+        path = self.path / f"{network.name}.keras"
+        with tempfile.TemporaryDirectory() as folder:
+            made = Path(folder) / path.name  # Keras writes only to files that end like this
+            try:
+                network.save(made)
+                content = made.read_bytes()
+            except OSError as error:
+                raise InputError(
+                    f"Cannot write {path}: {error.strerror or error}. It is made in {folder}; free "
+                    "some space there, or set TMPDIR."
+                ) from error
+        with atomic_write(path) as file:
+            file.write(content)
+
     def _log_events(self, record: Record) -> None:
         import tensorflow as tf
 
+        folder = self.path / "events"
+        if folder.is_file():
+            raise InputError(f"{folder} must be a folder of TensorBoard's. Remove the file.")
         if self._events is None:
-            self._events = tf.summary.create_file_writer(str(self.path / "events"))
+            self._events = tf.summary.create_file_writer(str(folder))
         with self._events.as_default(step=record["step"]):
             for name, value in record.items():
                 if isinstance(value, (int, float)) and name not in ("step", "of", "converged"):

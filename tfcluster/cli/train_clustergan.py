@@ -279,7 +279,7 @@ def _write_results(trial: _Trial, task: _Task, run: RunFolder) -> None:
     gan = trial.gan
     run.save_model(gan)
     for network in gan.networks_:
-        network.save(run.path / f"{network.name}.keras")
+        run.write_network(network)
     z_c = _encode_clusters(gan, task.splits.fit.X)
     run.write_labels(gan.labels_, z_c.max(axis=1))
     run.write_history(gan.history_)
