@@ -167,7 +167,7 @@ def test_a_file_that_inflates_beyond_memory_is_refused_unread(tmp_path, monkeypa
     files.check_inflated_size(path)
     monkeypatch.setattr(files, "find_size_limit", lambda: 2**22)
     for read in (load_arrays, load_data):
-        with pytest.raises(InputError, match="inflate to 0.0 GiB"):
+        with pytest.raises(InputError, match="that inflate to"):
             read(path)
 
 
