@@ -23,6 +23,7 @@ from typer.models import ParameterInfo
 
 from tfcluster.cli.scratch import scratch_folder
 from tfcluster.cli.terminal import CleanConsole
+from tfcluster.errors import unknown_name
 
 
 class Parsed(NamedTuple):
@@ -108,8 +109,29 @@ def _options(group: type) -> Iterator[_Option]:
             kind, parse = parsed
             default = default if default is inspect.Parameter.empty else None
         elif get_origin(kind) is Literal:
-            kind = str  # typer 0.12 has no `Literal`; the code that uses the value checks it
+            kind, info = str, copy.copy(info)
+            info.click_type = _Choice(get_args(hints[field.name].__origin__))
         yield _Option(field.name, _parameter(field.name, kind, info, default), parse)
+
+
+class _Choice(click.Choice):  # type: ignore[type-arg]
+    """Names of which one is taken; another one is a mistake as everywhere, in one line."""
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,  # noqa: ARG002 (click's)
+    ) -> Any:
+        """Returns the value.
+
+        Raises:
+          InputError: If it is not among the choices.
+        """
+        if value not in self.choices:
+            kind = param.name.replace("_", " ") if param is not None and param.name else "choice"
+            raise unknown_name(kind, str(value), self.choices)
+        return value
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

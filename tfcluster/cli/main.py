@@ -26,7 +26,6 @@ from tfcluster.errors import InputError, TrainingError
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Deep clustering that matches the originals' code.",
@@ -58,6 +57,11 @@ add_command(
     PredictOptions,
     help="Label new samples with a trained model.",
 )
+for _name, _help in (
+    ("datasets", "List the named data sets."),
+    ("presets", "List the protocols of DEC and ClusterGAN."),
+):
+    add_command(app, _name, f"tfcluster.cli.listings:list_{_name}", help=_help)
 
 
 def _print_version(is_asked: bool) -> None:
