@@ -208,6 +208,9 @@ def test_clustergan_prints_the_comparison(generated):
     _, _, result = generated
     for word in ("k-means", "ClusterGAN", "argmax of z_c", "back-propagation", "is kept: the best"):
         assert word in result.stdout
+    assert "by silhouette in the input space, which needs no labels" in " ".join(
+        result.stdout.split()
+    )
     assert result.stderr == ""
 
 
@@ -229,6 +232,9 @@ def test_clustergan_run_folder(generated):
     assert [line["seed"] for line in result["trials"]] == [0, 1]
     best = max(result["trials"], key=lambda line: line["selection"])
     assert best["selection"] == result["selection"]
+    assert result["choose_by"] == "silhouette"  # though there are labels
+    assert all(x["selection"] == pytest.approx(x["silhouette"], abs=0.1) for x in result["trials"])
+    assert all(0 < x["validation_purity"] <= 1 for x in result["trials"])
     purities = [line["purity"] for line in result["trials"]]
     assert result["summary"]["purity"][0] == pytest.approx(np.mean(purities))
     assert result["summary"]["purity"][1] == pytest.approx(np.std(purities, ddof=1))
@@ -344,6 +350,11 @@ MISTAKES = {
     "gan scale": (
         [*GAN, "--dataset", "wide.npy", "--n-clusters", "2", "--preset", "pendigits"], "in [0, 1]"
     ),
+    "gan purity": (
+        [*GAN, "--dataset", "wide.npy", "--n-clusters", "2", "--choose-by", "purity"],
+        "needs labels",
+    ),
+    "gan choice": ([*GAN, "--choose-by", "accuracy"], "Known: purity, silhouette"),
     "gan NaN": ([*GAN, "--dataset", "nan.npy", "--n-clusters", "5"], "NaN"),
     "predict nothing": (["predict", "run", "nan.npy"], "holds no run"),
 }  # fmt: skip

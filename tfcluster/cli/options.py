@@ -9,7 +9,7 @@ import ast
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import typer
@@ -170,6 +170,8 @@ class GANOptions(RunOptions):
 
     Attributes:
       trials: Number of models to train, with seeds from `seed` on; the best one is kept.
+      choose_by: What the best trial has most of: the silhouette, which needs no labels, or the
+        purity of the validation samples, as in the original.
       probe_every: Steps between two validation scores; None for 50 scores in all.
     """
 
@@ -178,6 +180,13 @@ class GANOptions(RunOptions):
     trials: Annotated[
         int, typer.Option(min=1, help="Models to train, with seeds from --seed on.")
     ] = 1
+    choose_by: Annotated[
+        Literal["silhouette", "purity"],
+        typer.Option(
+            help="The best trial has the highest silhouette, which needs no labels, or the highest "
+            "purity of the validation samples, as in the original."
+        ),
+    ] = "silhouette"
     probe_every: Annotated[
         int | None,
         typer.Option(min=1, help="Steps between two validation scores. [default: 50 in all]"),

@@ -83,6 +83,10 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
             "ClusterGAN takes a single number of clusters, no range. Received: --n-clusters "
             f"{options.n_clusters}."
         )
+    if options.choose_by == "purity" and splits.validation.y is None:
+        raise InputError(
+            f"--choose-by purity needs labels, and {options.dataset} has none. Leave it out."
+        )
     X = check_matrix(ClusterGAN(), splits.fit.X, min_samples=numbers[0], reset=True)
     check_samples(X, config)
     run = open_run_folder(options, config, out, execution)
@@ -203,7 +207,8 @@ def _train_trial(task: _Task, run: RunFolder, seed: int, is_only: bool) -> _Tria
     scores = _compare_methods(gan, task)
     names = ("purity", "accuracy", "nmi", "ari", "silhouette")
     own = {name: value for name, value in scores["ClusterGAN"].items() if name in names}
-    trial = _Trial(gan, scores, {"seed": seed, "selection": _compute_selection(gan, task), **own})
+    record = {"seed": seed, **_compute_criteria(gan, task), **own}
+    trial = _Trial(gan, scores, record)
     _write_results(trial, task, run)
     return trial
 
@@ -237,18 +242,23 @@ def _refit_labels(task: _Task, codes: np.ndarray, y: np.ndarray | None) -> np.nd
     return labels
 
 
-def _compute_selection(gan: ClusterGAN, task: _Task) -> float:
-    """Returns what the best trial has most of: validation purity, or silhouette without labels."""
+def _compute_criteria(gan: ClusterGAN, task: _Task) -> dict[str, float]:
+    """Returns `selection`, which the best trial has most of, and the purity if there are labels."""
     X, y, *_ = task.splits.validation
-    if y is None:
-        return metrics.silhouette(X, gan.predict(X))
-    return metrics.purity(y, _refit_labels(task, gan.transform(X), y))
+    found = {}
+    if y is not None:
+        found["validation_purity"] = metrics.purity(y, _refit_labels(task, gan.transform(X), y))
+    if task.options.choose_by == "purity":
+        return {"selection": found["validation_purity"], **found}
+    return {"selection": metrics.silhouette(X, gan.predict(X)), **found}
 
 
 def _name_criterion(task: _Task) -> str:
-    if task.splits.validation.y is None:
-        return "silhouette in the input space, higher is better: there are no labels"
-    return "purity of the validation samples"
+    if task.options.choose_by == "silhouette":
+        return "silhouette in the input space, which needs no labels"
+    if task.splits.validation is task.splits.test:
+        return "purity of the very samples that are scored, which needs their labels"
+    return "purity of the validation samples, which needs their labels"
 
 
 def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
@@ -296,7 +306,8 @@ def _make_result(task: _Task, run: RunFolder, trial: _Trial) -> dict[str, Any]:
         "n_clusters": task.n_clusters,
         "n_samples": {name: len(part.X) for name, part in task.splits._asdict().items()},
         "steps": trial.gan.n_iter_,
-        "selection": trial.record["selection"],
+        "choose_by": task.options.choose_by,
+        **{k: trial.record[k] for k in ("selection", "validation_purity") if k in trial.record},
         "scores": trial.scores,
     }
 
