@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from federated.cli.dry_run import print_federated_plan
 from federated.cli.options import FederatedGANOptions, FederateExecution
 from federated.cli.run import (
     FederatedRun,
@@ -52,6 +53,9 @@ def federate_clustergan(
     )
     config = model.config(dataset)
     model.check(dataset, config)
+    if execution.dry_run:
+        print_federated_plan(options, execution, dataset, numbers, config, console)
+        return
     with begin_run(options, config, dataset, out, execution, console) as run:
         run.fit(model)
         run.folder.save_model(model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from rich.console import Console
 
+from federated.cli.dry_run import print_federated_plan
 from federated.cli.options import FederatedDECOptions, FederateExecution
 from federated.cli.run import (
     FederatedRun,
@@ -46,6 +47,9 @@ def federate_dec(
     )
     config = model.config(dataset)
     model.check(dataset, config)
+    if execution.dry_run:
+        print_federated_plan(options, execution, dataset, numbers, config, console)
+        return
     with begin_run(options, config, dataset, out, execution, console) as run:
         run.fit(model)
         run.folder.save_model(model)

@@ -114,7 +114,7 @@ def _options(group: type) -> Iterator[_Option]:
         yield _Option(field.name, _parameter(field.name, kind, info, default), parse)
 
 
-class _Choice(click.Choice):  # type: ignore[type-arg]
+class _Choice(click.Choice):
     """Names of which one is taken; another one is a mistake as everywhere, in one line."""
 
     def convert(

@@ -206,6 +206,7 @@ class ExecutionOptions:
       out: Folder for the results; None for `runs/ALGORITHM-DATASET-SEED`.
       resume: Whether to resume the run in `out`, whose options need not be given again.
       config_file: File with options; those of the command line go first.
+      dry_run: Whether to check everything and print the plan only.
     """
 
     out: Annotated[
@@ -221,6 +222,10 @@ class ExecutionOptions:
             "--config", help="Options from a .toml file, or from the config.json of a run."
         ),
     ] = None
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check everything and print the plan; train nothing."),
+    ] = False
 
     def choose_folder(self, options: RunOptions) -> Path:
         """Returns the folder for the results of what `options` ask for."""
@@ -231,7 +236,9 @@ class ExecutionOptions:
     def to_record(self) -> dict[str, Any]:
         """Returns the options that `config.json` holds: those that another run may have too."""
         values = dataclasses.asdict(self)
-        return {k: v for k, v in values.items() if k not in ("out", "resume", "config_file")}
+        return {
+            k: v for k, v in values.items() if k not in ("out", "resume", "config_file", "dry_run")
+        }
 
 
 _CHECKPOINTS = typer.Option(min=0, help="Least time between two checkpoints.")

@@ -25,7 +25,7 @@ from tfcluster.runtime import PACKAGES, collect_provenance
 Values = dict[str, Any]
 
 
-def complete_options(groups: Sequence[type], given: Sequence[Values]) -> list[Values]:
+def complete_options(groups: Sequence[Any], given: Sequence[Values]) -> list[Values]:
     """Adds the options in files to those given on the command line; the latter go first.
 
     Args:
@@ -53,7 +53,7 @@ def complete_options(groups: Sequence[type], given: Sequence[Values]) -> list[Va
     return [chosen, execution]
 
 
-def _add_file(path: Path, groups: Sequence[type], given: Sequence[Values]) -> list[Values]:
+def _add_file(path: Path, groups: Sequence[Any], given: Sequence[Values]) -> list[Values]:
     """Adds the options of a file of `--config`."""
     values = _read(path)
     algorithm = values.pop("algorithm", groups[0].algorithm)
@@ -102,7 +102,7 @@ def _flatten(values: Any) -> Values:
     return flat
 
 
-def _add_run(groups: Sequence[type], given: Sequence[Values]) -> list[Values]:
+def _add_run(groups: Sequence[Any], given: Sequence[Values]) -> list[Values]:
     """Adds the options of the run to resume."""
     options_type, execution_type = groups
     chosen, execution = given

@@ -16,6 +16,7 @@ from rich.console import Console
 from tfcluster import metrics
 from tfcluster.cli import pictures, published
 from tfcluster.cli.cluster_tables import print_clusters, print_profile
+from tfcluster.cli.dry_run import plan_clustergan, print_plan
 from tfcluster.cli.options import GANExecution, GANOptions
 from tfcluster.cli.run_folder import RunFolder, open_run_folder, settle_threads
 from tfcluster.cli.score_tables import (
@@ -89,6 +90,15 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
         )
     X = check_matrix(ClusterGAN(), splits.fit.X, min_samples=numbers[0], reset=True)
     check_samples(X, config)
+    if execution.dry_run:
+        print_plan(
+            console,
+            f"{options.dataset}: {X.shape[0]:,} samples of {X.shape[1]:,} features.",
+            plan_clustergan(X.shape[1], numbers[0], config, options.trials),
+            "steps",
+            options.n_threads,
+        )
+        return
     run = open_run_folder(options, config, out, execution)
     set_threads(options.n_threads, per_operation=config.has_large_products)
     task = _Task(options, config, splits, numbers[0], execution.checkpoint_seconds, console)

@@ -13,6 +13,7 @@ from rich.console import Console
 from tfcluster import metrics
 from tfcluster.cli import pictures, published
 from tfcluster.cli.cluster_tables import print_clusters, print_profile
+from tfcluster.cli.dry_run import plan_dec, print_plan
 from tfcluster.cli.options import DECExecution, DECOptions
 from tfcluster.cli.run_folder import RunFolder, open_run_folder, settle_threads
 from tfcluster.cli.score_tables import (
@@ -55,6 +56,16 @@ def train_dec(options: DECOptions, execution: DECExecution, *, console: Console)
     check_matrix(DEC(), data.X, min_samples=numbers[-1], reset=True)
     if options.pretrained is not None:
         load_pretrained(options.pretrained, data.X.shape[1], config)
+    if execution.dry_run:
+        n_samples, n_features = data.X.shape
+        print_plan(
+            console,
+            f"{options.dataset}: {n_samples:,} samples of {n_features:,} features.",
+            plan_dec(n_samples, n_features, numbers, config, options.pretrained is not None),
+            "steps",
+            options.n_threads,
+        )
+        return
     run = open_run_folder(options, config, out, execution)
     set_threads(options.n_threads)
     task = _Task(options, config, data, execution.checkpoint_seconds, console)
