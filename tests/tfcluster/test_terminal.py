@@ -4,7 +4,6 @@ import io
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from tfcluster.cli.cluster_tables import print_partition
 from tfcluster.cli.terminal import CleanConsole, clean
@@ -28,13 +27,3 @@ def test_names_of_clients_do_not_control_the_terminal():
     console.print(name, markup=False)
     assert output.getvalue().count(r"ward\x1b]0;title\x07") == 2
     assert not {"\x1b", "\x07"} & set(output.getvalue())
-
-
-def test_a_bar_goes_to_a_terminal_only(monkeypatch):
-    """`FORCE_COLOR` lets rich take a file for a terminal."""
-    from tfcluster.training.progress import is_terminal
-
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    console = Console(file=io.StringIO())
-    assert console.is_terminal
-    assert not is_terminal(console)
