@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import numbers
 import os
-import re
 import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -24,7 +23,7 @@ from tfcluster.config import from_dict, to_dict, to_python
 from tfcluster.errors import InputError
 from tfcluster.files import Arrays, load_arrays, save_arrays
 from tfcluster.fitted import Fitted
-from tfcluster.runtime import read_version
+from tfcluster.runtime import read_version, refuse_newer
 from tfcluster.scaling import Standardizer
 from tfcluster.training.checkpoint import FitCheckpoint
 from tfcluster.training.phases import Record
@@ -89,8 +88,12 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
     feature_names_in_: np.ndarray
     labels_: np.ndarray
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, run: str | None = None) -> None:
         """Writes the fitted estimator to one file; see `tfcluster.files`.
+
+        Args:
+          path: The file.
+          run: The `id` of the run folder that holds the file; None for a file of its own.
 
         Raises:
           InputError: If the file cannot be written; an earlier file at `path` stays.
@@ -100,6 +103,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
         meta = {
             "estimator": self.kind,
             "version": read_version(),
+            "run": run,
             "preset": _to_json(self.preset),
             "arguments": {name: _to_json(value) for name, value in self._arguments().items()},
             "random_state": int(self.random_state) if self._is_repeatable else None,
@@ -116,7 +120,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
             saved by a newer version of tfcluster.
         """
         arrays, meta = load_arrays(path)
-        _refuse_newer(path, meta)
+        refuse_newer(path, _version_of(meta))
         try:
             return cls._from_saved(arrays, meta)
         except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
@@ -246,16 +250,6 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
         return FitCheckpoint(path, identity, trainer.state, trainer.set_state, every_seconds)
 
 
-def _refuse_newer(path: str | os.PathLike[str], meta: Any) -> None:
-    """Raises `InputError` for a file of a newer version, which may hold what this one ignores."""
-    ours, theirs = read_version(), _version_of(meta)
-    if theirs is not None and _release(theirs) > _release(ours):
-        raise InputError(
-            f"{path} was written by tfcluster {theirs}, which is newer than this version, {ours}. "
-            "Update tfcluster to read it."
-        )
-
-
 def _name_writer(meta: Any) -> str:
     version = _version_of(meta)
     return f"tfcluster {version}" if version else "an early tfcluster 0.1, which named no version,"
@@ -263,10 +257,6 @@ def _name_writer(meta: Any) -> str:
 
 def _version_of(meta: Any) -> str | None:
     return meta.get("version") if isinstance(meta, Mapping) else None
-
-
-def _release(version: str) -> tuple[int, ...]:
-    return tuple(map(int, re.findall(r"\d+", version)[:3]))
 
 
 def _to_json(value: Any) -> Any:

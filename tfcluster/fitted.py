@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tfcluster.config import from_dict, to_dict
+from tfcluster.errors import InputError
 from tfcluster.files import Arrays
 from tfcluster.scaling import Standardizer
 from tfcluster.training.phases import Record
@@ -63,6 +64,9 @@ class Fitted:
         if "standardizer/mean" in arrays:  # missing from files of the version before, too
             parts = (arrays[f"standardizer/{name}"] for name in Standardizer._fields)
             standardizer = Standardizer(*parts)
+        own = cls._read_own(arrays, values, config)
+        if standardizer and any(part.shape != (own["n_features_in_"],) for part in standardizer):
+            raise InputError("Its scaling is of another number of features.")
         return cls(
             config_=config,
             history_=values["history"],
@@ -70,7 +74,7 @@ class Fitted:
             standardizer_=standardizer,
             feature_names_in_=np.array(names, dtype=object) if names else None,
             labels_=arrays.get("labels_"),
-            **cls._read_own(arrays, values, config),
+            **own,
         )
 
     @classmethod

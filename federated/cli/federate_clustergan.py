@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from federated.cli.dry_run import print_federated_plan
 from federated.cli.options import FederatedGANOptions, FederateExecution
 from federated.cli.run import (
     FederatedRun,
@@ -42,7 +43,7 @@ def federate_clustergan(
       InputError: If an option, the data or the folder does not fit.
       TrainingError: If training diverges or a client fails.
     """
-    options, out, dataset = prepare("federated-clustergan", options, execution)
+    options, out, dataset = prepare(options, execution)
     numbers = choose_numbers(options, dataset)
     model = FederatedClusterGAN(
         numbers[0] if len(numbers) == 1 else numbers,  # type: ignore[arg-type]
@@ -52,11 +53,12 @@ def federate_clustergan(
     )
     config = model.config(dataset)
     model.check(dataset, config)
-    with begin_run(
-        "federated_clustergan", options, config, dataset, out, execution, console
-    ) as run:
+    if execution.dry_run:
+        print_federated_plan(options, execution, dataset, numbers, config, console)
+        return
+    with begin_run(options, config, dataset, out, execution, console) as run:
         run.fit(model)
-        model.save(run.path / "model.npz")
+        run.folder.save_model(model)
         run.write_client_labels(model, lambda x: _z_c(model, x).max(axis=1))
         console.print("Scoring and drawing ...")
         scores = _scores(model, run)

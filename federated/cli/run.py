@@ -60,7 +60,7 @@ def find_workers(execution: FederateExecution, n_workers: int) -> BackendDescrip
 
 
 def prepare(
-    algorithm: str, options: AnyOptions, execution: FederateExecution
+    options: AnyOptions, execution: FederateExecution
 ) -> tuple[AnyOptions, Path, FederatedDataset]:
     """Returns the options with their threads, the run's folder, and the clients.
 
@@ -68,8 +68,8 @@ def prepare(
       InputError: If an option or the data does not fit.
     """
     find_workers(execution, 1)
-    out = execution.choose_folder(algorithm, options)
-    options = settle_threads(options, out, execution.resume)
+    out = execution.choose_folder(options)
+    options = settle_threads(options)
     how = PartitionConfig(options.partition, options.clients, options.alpha, options.per_client)
     return options, out, load_federated_dataset(options.dataset, how, options.seed)
 
@@ -187,7 +187,6 @@ class FederatedRun:
 
 @contextlib.contextmanager
 def begin_run(
-    algorithm: str,
     options: FederateOptions,
     config: Any,
     dataset: FederatedDataset,
@@ -196,7 +195,7 @@ def begin_run(
     console: Console,
 ) -> Iterator[FederatedRun]:
     """Opens a run's folder and shows the clients, once everything was checked."""
-    folder = open_run_folder(algorithm, options, config, out, execution.resume)
+    folder = open_run_folder(options, config, out, execution)
     set_threads(options.n_threads)
     with folder.announce(console):
         counts, classes = dataset.counts(), dataset.classes or ("samples",)

@@ -249,14 +249,18 @@ class FederatedClusterGAN(FederatedEstimator):
         gan: ClusterGAN = self._copy_of_model()
         return gan
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, run: str | None = None) -> None:
         """Writes the model to one file, which `ClusterGAN.load` and `tfcluster predict` read.
+
+        Args:
+          path: The file.
+          run: The `id` of the run folder that holds the file; None for a file of its own.
 
         Raises:
           InputError: If it cannot be written; what stood there before stays.
         """
         check_is_fitted(self)
-        self._model.save(path)
+        self._model.save(path, run=run)
 
 
 def _model(at: Position, config: FederatedGANConfig, seed: int) -> ClusterGAN:

@@ -270,14 +270,18 @@ class FederatedDEC(FederatedEstimator):
         dec: DEC = self._copy_of_model()
         return dec
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, run: str | None = None) -> None:
         """Writes the model to one file, which `DEC.load` and `tfcluster predict` read.
+
+        Args:
+          path: The file.
+          run: The `id` of the run folder that holds the file; None for a file of its own.
 
         Raises:
           InputError: If it cannot be written; what stood there before stays.
         """
         check_is_fitted(self)
-        self._model.save(path)
+        self._model.save(path, run=run)
 
 
 class _Clustering:

@@ -9,7 +9,7 @@ import ast
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import typer
@@ -17,7 +17,7 @@ import typer
 from tfcluster.cli.commands import Parsed
 from tfcluster.config import DECConfig, GANConfig, get_dec_config, get_gan_config, override
 from tfcluster.errors import InputError
-from tfcluster.runtime import count_cores
+from tfcluster.runtime import MOST_THREADS, count_cores
 
 
 def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
@@ -63,10 +63,13 @@ class RunOptions:
       preset: Name of a protocol.
       n_clusters: A number ("10") or a range ("2:15"); None for the number of classes.
       seed: Random seed.
-      threads: Operations that TensorFlow runs at a time; None for those of the run that is
-        resumed, or else the number of cores, at most two.
+      threads: Operations that TensorFlow runs at a time; None for the number of cores, at most
+        two.
       overrides: Fields of the configuration that differ from the preset, by name.
     """
+
+    algorithm: ClassVar[str]
+    """Name of the algorithm in results."""
 
     dataset: Annotated[
         str, typer.Option(help="Name of a data set, or a .npz, .npy or .csv file.")
@@ -84,7 +87,9 @@ class RunOptions:
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed.")] = 0
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="Operations run at a time. [default: cores, at most 2]"),
+        typer.Option(
+            min=1, max=MOST_THREADS, help="Operations run at a time. [default: cores, at most 2]"
+        ),
     ] = None
     overrides: Annotated[
         Mapping[str, Any], ASSIGNMENTS, make_set_option("steps=20000 or precision=bfloat16")
@@ -134,6 +139,8 @@ class DECOptions(RunOptions):
       pretrained: DEC-keras' `ae_weights.h5`, to start from instead of pretraining.
     """
 
+    algorithm = "dec"
+
     preset: Annotated[
         str, typer.Option(help="Protocol: keras, paper, or one for a data set, e.g. keras:mnist.")
     ] = "keras"
@@ -163,12 +170,23 @@ class GANOptions(RunOptions):
 
     Attributes:
       trials: Number of models to train, with seeds from `seed` on; the best one is kept.
+      choose_by: What the best trial has most of: the silhouette, which needs no labels, or the
+        purity of the validation samples, as in the original.
       probe_every: Steps between two validation scores; None for 50 scores in all.
     """
+
+    algorithm = "clustergan"
 
     trials: Annotated[
         int, typer.Option(min=1, help="Models to train, with seeds from --seed on.")
     ] = 1
+    choose_by: Annotated[
+        Literal["silhouette", "purity"],
+        typer.Option(
+            help="The best trial has the highest silhouette, which needs no labels, or the highest "
+            "purity of the validation samples, as in the original."
+        ),
+    ] = "silhouette"
     probe_every: Annotated[
         int | None,
         typer.Option(min=1, help="Steps between two validation scores. [default: 50 in all]"),
@@ -186,24 +204,41 @@ class ExecutionOptions:
 
     Attributes:
       out: Folder for the results; None for `runs/ALGORITHM-DATASET-SEED`.
-      resume: Whether to resume the run in `out`.
+      resume: Whether to resume the run in `out`, whose options need not be given again.
+      config_file: File with options; those of the command line go first.
+      dry_run: Whether to check everything and print the plan only.
     """
 
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the results; new or empty. [default: a folder in runs/]"),
     ] = None
-    resume: Annotated[bool, typer.Option(help="Resume the run in --out.")] = False
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Resume the run in --out, with its options.")
+    ] = False
+    config_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", help="Options from a .toml file, or from the config.json of a run."
+        ),
+    ] = None
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check everything and print the plan; train nothing."),
+    ] = False
 
-    def choose_folder(self, algorithm: str, options: RunOptions) -> Path:
-        """Returns the folder for the results.
-
-        Args:
-          algorithm: As it stands in the name of a folder.
-          options: What is trained.
-        """
+    def choose_folder(self, options: RunOptions) -> Path:
+        """Returns the folder for the results of what `options` ask for."""
+        algorithm = options.algorithm.replace("_", "-")
         usual = f"{algorithm}-{Path(options.dataset).stem}-{options.seed}"
         return self.out or Path("runs") / usual
+
+    def to_record(self) -> dict[str, Any]:
+        """Returns the options that `config.json` holds: those that another run may have too."""
+        values = dataclasses.asdict(self)
+        return {
+            k: v for k, v in values.items() if k not in ("out", "resume", "config_file", "dry_run")
+        }
 
 
 _CHECKPOINTS = typer.Option(min=0, help="Least time between two checkpoints.")

@@ -53,16 +53,35 @@ def predict_file(run: Path, file: str) -> str:
     folder = RunFolder.open(run)
     path = folder.path / "model.npz"
     if not path.exists():
+        raise _no_model(folder)
+    _, meta = load_arrays(path)
+    kind, run_id = (
+        (meta.get(name) for name in ("estimator", "run")) if isinstance(meta, dict) else ("", None)
+    )
+    if run_id != folder.id:
         raise InputError(
-            f"{run} holds no model: the run is not finished, or it compares numbers of clusters. "
-            "Finish it with --resume, or give the folder of one number of clusters."
+            f"{path} is not of the run in this folder: config.json and model.npz hold different "
+            "ids. Put the run's own file back, or load the model with `DEC.load`."
         )
-    is_gan = load_arrays(path)[1].get("estimator") == ClusterGAN.kind
-    model = ClusterGAN.load(path) if is_gan else DEC.load(path)
+    model = ClusterGAN.load(path) if kind == ClusterGAN.kind else DEC.load(path)
     # a model that standardizes takes samples as they are in the file
     X = load_data(file, standardize=model.standardizer_ is None).X
     labels, confidence = _label(model, X)
     return format_labels(zip(range(len(X)), labels.tolist(), confidence.tolist(), strict=True))
+
+
+def _no_model(folder: RunFolder) -> InputError:
+    """Returns the error for a folder without a model, which names the folders within that have."""
+    found = sorted(path.parent.name for path in folder.path.glob("*/model.npz"))
+    if found:
+        numbers = sorted(found, key=lambda name: (len(name), name))
+        return InputError(
+            f"{folder.path} holds several models. Give the folder of one: "
+            f"{', '.join(str(folder.path / name) for name in numbers)}."
+        )
+    return InputError(
+        f"{folder.path} holds no model: the run is not finished. Finish it with --resume."
+    )
 
 
 def _label(model: DEC | ClusterGAN, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

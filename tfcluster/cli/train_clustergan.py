@@ -16,6 +16,7 @@ from rich.console import Console
 from tfcluster import metrics
 from tfcluster.cli import pictures, published
 from tfcluster.cli.cluster_tables import print_clusters, print_profile
+from tfcluster.cli.dry_run import plan_clustergan, print_plan
 from tfcluster.cli.options import GANExecution, GANOptions
 from tfcluster.cli.run_folder import RunFolder, open_run_folder, settle_threads
 from tfcluster.cli.score_tables import (
@@ -73,8 +74,8 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
       TrainingError: If a loss stops being finite.
     """
     _check_seeds(options)
-    out = execution.choose_folder("clustergan", options)
-    options = settle_threads(options, out, execution.resume)
+    out = execution.choose_folder(options)
+    options = settle_threads(options)
     config = options.build_config()
     splits = load_splits(options.dataset)
     numbers = options.parse_n_clusters(splits.fit.y)
@@ -83,9 +84,22 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
             "ClusterGAN takes a single number of clusters, no range. Received: --n-clusters "
             f"{options.n_clusters}."
         )
+    if options.choose_by == "purity" and splits.validation.y is None:
+        raise InputError(
+            f"--choose-by purity needs labels, and {options.dataset} has none. Leave it out."
+        )
     X = check_matrix(ClusterGAN(), splits.fit.X, min_samples=numbers[0], reset=True)
     check_samples(X, config)
-    run = open_run_folder("clustergan", options, config, out, execution.resume)
+    if execution.dry_run:
+        print_plan(
+            console,
+            f"{options.dataset}: {X.shape[0]:,} samples of {X.shape[1]:,} features.",
+            plan_clustergan(X.shape[1], numbers[0], config, options.trials),
+            "steps",
+            options.n_threads,
+        )
+        return
+    run = open_run_folder(options, config, out, execution)
     set_threads(options.n_threads, per_operation=config.has_large_products)
     task = _Task(options, config, splits, numbers[0], execution.checkpoint_seconds, console)
     with run.announce(console):
@@ -158,7 +172,7 @@ def _write_trials(task: _Task, run: RunFolder, trials: Sequence[_Trial], best: _
     """Writes and prints the comparison of trials, and keeps the best model."""
     records = [trial.record for trial in trials]
     result = {**_make_result(task, run, best), "trials": records, "summary": _summarize(records)}
-    best.gan.save(run.path / "model.npz")
+    run.save_model(best.gan)
     if math.isfinite(best.record["selection"]):
         pictures.draw_trials(run.path / "trials.png", records)
     run.write_json("result.json", {**result, **collect_provenance()})
@@ -203,7 +217,8 @@ def _train_trial(task: _Task, run: RunFolder, seed: int, is_only: bool) -> _Tria
     scores = _compare_methods(gan, task)
     names = ("purity", "accuracy", "nmi", "ari", "silhouette")
     own = {name: value for name, value in scores["ClusterGAN"].items() if name in names}
-    trial = _Trial(gan, scores, {"seed": seed, "selection": _compute_selection(gan, task), **own})
+    record = {"seed": seed, **_compute_criteria(gan, task), **own}
+    trial = _Trial(gan, scores, record)
     _write_results(trial, task, run)
     return trial
 
@@ -237,18 +252,23 @@ def _refit_labels(task: _Task, codes: np.ndarray, y: np.ndarray | None) -> np.nd
     return labels
 
 
-def _compute_selection(gan: ClusterGAN, task: _Task) -> float:
-    """Returns what the best trial has most of: validation purity, or silhouette without labels."""
+def _compute_criteria(gan: ClusterGAN, task: _Task) -> dict[str, float]:
+    """Returns `selection`, which the best trial has most of, and the purity if there are labels."""
     X, y, *_ = task.splits.validation
-    if y is None:
-        return metrics.silhouette(X, gan.predict(X))
-    return metrics.purity(y, _refit_labels(task, gan.transform(X), y))
+    found = {}
+    if y is not None:
+        found["validation_purity"] = metrics.purity(y, _refit_labels(task, gan.transform(X), y))
+    if task.options.choose_by == "purity":
+        return {"selection": found["validation_purity"], **found}
+    return {"selection": metrics.silhouette(X, gan.predict(X)), **found}
 
 
 def _name_criterion(task: _Task) -> str:
-    if task.splits.validation.y is None:
-        return "silhouette in the input space, higher is better: there are no labels"
-    return "purity of the validation samples"
+    if task.options.choose_by == "silhouette":
+        return "silhouette in the input space, which needs no labels"
+    if task.splits.validation is task.splits.test:
+        return "purity of the very samples that are scored, which needs their labels"
+    return "purity of the validation samples, which needs their labels"
 
 
 def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
@@ -277,9 +297,9 @@ def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
 
 def _write_results(trial: _Trial, task: _Task, run: RunFolder) -> None:
     gan = trial.gan
-    gan.save(run.path / "model.npz")
+    run.save_model(gan)
     for network in gan.networks_:
-        network.save(run.path / f"{network.name}.keras")
+        run.write_network(network)
     z_c = _encode_clusters(gan, task.splits.fit.X)
     run.write_labels(gan.labels_, z_c.max(axis=1))
     run.write_history(gan.history_)
@@ -296,7 +316,8 @@ def _make_result(task: _Task, run: RunFolder, trial: _Trial) -> dict[str, Any]:
         "n_clusters": task.n_clusters,
         "n_samples": {name: len(part.X) for name, part in task.splits._asdict().items()},
         "steps": trial.gan.n_iter_,
-        "selection": trial.record["selection"],
+        "choose_by": task.options.choose_by,
+        **{k: trial.record[k] for k in ("selection", "validation_purity") if k in trial.record},
         "scores": trial.scores,
     }
 

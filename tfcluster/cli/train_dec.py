@@ -13,6 +13,7 @@ from rich.console import Console
 from tfcluster import metrics
 from tfcluster.cli import pictures, published
 from tfcluster.cli.cluster_tables import print_clusters, print_profile
+from tfcluster.cli.dry_run import plan_dec, print_plan
 from tfcluster.cli.options import DECExecution, DECOptions
 from tfcluster.cli.run_folder import RunFolder, open_run_folder, settle_threads
 from tfcluster.cli.score_tables import (
@@ -46,8 +47,8 @@ def train_dec(options: DECOptions, execution: DECExecution, *, console: Console)
       InputError: If an option, the data or the folder does not fit.
       TrainingError: If the loss stops being finite.
     """
-    out = execution.choose_folder("dec", options)
-    options = settle_threads(options, out, execution.resume)
+    out = execution.choose_folder(options)
+    options = settle_threads(options)
     config = options.build_config()
     data = load_data(options.dataset)
     numbers = options.parse_n_clusters(data.y)
@@ -55,7 +56,17 @@ def train_dec(options: DECOptions, execution: DECExecution, *, console: Console)
     check_matrix(DEC(), data.X, min_samples=numbers[-1], reset=True)
     if options.pretrained is not None:
         load_pretrained(options.pretrained, data.X.shape[1], config)
-    run = open_run_folder("dec", options, config, out, execution.resume)
+    if execution.dry_run:
+        n_samples, n_features = data.X.shape
+        print_plan(
+            console,
+            f"{options.dataset}: {n_samples:,} samples of {n_features:,} features.",
+            plan_dec(n_samples, n_features, numbers, config, options.pretrained is not None),
+            "steps",
+            options.n_threads,
+        )
+        return
+    run = open_run_folder(options, config, out, execution)
     set_threads(options.n_threads)
     task = _Task(options, config, data, execution.checkpoint_seconds, console)
     with run.announce(console):
@@ -174,7 +185,7 @@ def _compare_methods(dec: DEC, task: _Task) -> MethodScores:
 
 def _write_results(dec: DEC, task: _Task, run: RunFolder, scores: MethodScores) -> None:
     q = dec.soft_assign(task.data.X)
-    dec.save(run.path / "model.npz")
+    run.save_model(dec)
     run.write_labels(dec.labels_, q.max(axis=1))
     run.write_history(dec.history_)
     profile = _make_profile(dec, task.data)

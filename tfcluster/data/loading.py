@@ -96,6 +96,15 @@ def load_data(
     return Dataset(X, _as_labels(y, name)[part], info.picture, names, units)
 
 
+def check_exists(name: str) -> None:
+    """Raises the error of `load_data` for an unknown name or a file that does not exist.
+
+    It reads nothing; a folder may be given where files are the clients.
+    """
+    if name not in DATASETS and not Path(os.path.expanduser(name)).exists():
+        load_data(name)
+
+
 def load_groups(name: str, split: str = "all") -> NDArray[np.int64]:
     """Returns the natural group of each sample: the writer, the hospital or the mouse.
 

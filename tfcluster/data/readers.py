@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tfcluster.data.dataset import RawData
 from tfcluster.errors import InputError
+from tfcluster.files import check_inflated_size
 
 SUFFIXES = (".csv", ".npy", ".npz")
 LABEL_COLUMNS = ("label", "y", "class", "target")
@@ -51,6 +52,7 @@ def read_numpy(path: Path, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
     Raises:
       InputError: If the file is damaged or holds Python objects.
     """
+    check_inflated_size(path)
     try:
         # NumPy does not close a file that it opened itself and that is not a whole archive
         with path.open("rb") as file:

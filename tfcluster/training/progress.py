@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import time
 from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from tfcluster.training.phases import Record
+if TYPE_CHECKING:
+    from tfcluster.training.phases import Record
 
 _PLAIN_SECONDS = 15.0
 
@@ -34,7 +36,7 @@ class TrainingProgress:
             TimeRemainingColumn(),
             TextColumn("{task.fields[numbers]}"),
             console=console,
-            disable=not console.is_terminal,
+            disable=not is_terminal(console),
         )
         self._tasks: dict[str, TaskID] = {}
         self._printed_at = 0.0
@@ -73,7 +75,7 @@ class TrainingProgress:
         )
         is_last = record["step"] >= record["of"] or record.get("converged")
         is_due = time.monotonic() - self._printed_at >= _PLAIN_SECONDS
-        if not self._console.is_terminal and (is_last or is_due):
+        if not is_terminal(self._console) and (is_last or is_due):
             done = f"{record['step']}/{record['of']} {self._unit}"
             self._console.print(f"{phase:>10} {done}  {numbers}")
             self._printed_at = time.monotonic()
@@ -84,6 +86,11 @@ class TrainingProgress:
             raise KeyboardInterrupt
         self._interrupted = True
         self._console.print("Stopping at the next checkpoint; again to stop at once.")
+
+
+def is_terminal(console: Console) -> bool:
+    """Returns whether bars can be drawn; with FORCE_COLOR rich takes files for terminals too."""
+    return console.is_terminal and console.file.isatty()
 
 
 def _format_numbers(record: Record) -> str:
