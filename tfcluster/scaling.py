@@ -11,6 +11,17 @@ from tfcluster.errors import InputError
 from tfcluster.files import load_arrays, save_arrays
 
 
+def narrow(x: np.ndarray) -> np.ndarray:
+    """Returns numbers as a contiguous array of float32 if no digit is lost, or else of float64."""
+    x = np.ascontiguousarray(x)
+    if x.dtype == np.float32:
+        return x
+    with np.errstate(over="ignore"):
+        narrowed = x.astype(np.float32)
+    wide = x.astype(np.float64)
+    return narrowed if np.array_equal(narrowed, wide, equal_nan=True) else wide
+
+
 class Standardizer(NamedTuple):
     """Gives features mean 0 and standard deviation 1; missing values (NaN) become the mean.
 

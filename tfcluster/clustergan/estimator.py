@@ -384,6 +384,8 @@ class ClusterGAN(DeepClusterer):
 
 def _standardize(evaluate: Evaluate | None, standardizer: Standardizer | None) -> Evaluate | None:
     """Returns an evaluation that encodes samples in their own units."""
-    if evaluate is None or standardizer is None:
-        return evaluate
+    if evaluate is None:
+        return None
+    if standardizer is None:
+        return lambda encode: evaluate(lambda x: encode(np.asarray(x, np.float32)))
     return lambda encode: evaluate(lambda x: encode(standardizer(x)))

@@ -44,7 +44,8 @@ class Dataset:
     """The samples of one split; unpacks as `X, y, picture`.
 
     Attributes:
-      X: float32 (n_samples, n_features), C-contiguous features.
+      X: (n_samples, n_features), C-contiguous features: float32, or float64 for a file's values
+        that float32 would round.
       y: int64 (n_samples,) labels, or None if there are none.
       picture: How a sample is drawn, or None for tables.
       feature_names: Name of each feature.
@@ -52,7 +53,7 @@ class Dataset:
         None if the features are in original units, or each sample is scaled by itself.
     """
 
-    X: NDArray[np.float32]
+    X: NDArray[np.float32] | NDArray[np.float64]
     y: NDArray[np.int64] | None
     picture: Picture | None
     feature_names: tuple[str, ...]
