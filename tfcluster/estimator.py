@@ -89,14 +89,23 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
     feature_names_in_: np.ndarray
     labels_: np.ndarray
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, units: Standardizer | None = None) -> None:
         """Writes the fitted estimator to one file; see `tfcluster.files`.
+
+        Args:
+          path: The file.
+          units: How samples were scaled before `fit`, e.g. `Dataset.units`. The estimator in the
+            file takes them as they were before, so that no one has to remember the scaling.
 
         Raises:
           InputError: If the file cannot be written; an earlier file at `path` stays.
         """
         check_is_fitted(self)
         fitted = self._get_fitted()
+        if units is not None:
+            own = fitted.standardizer_
+            both = units if own is None else own.after(units)
+            fitted = dataclasses.replace(fitted, standardizer_=both)
         meta = {
             "estimator": self.kind,
             "version": read_version(),
@@ -217,7 +226,8 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
         check_is_fitted(self)
         if self.standardizer_ is None:
             return check_matrix(self, X)
-        return self.standardizer_(check_matrix(self, X, allow_missing=True))
+        fills = bool(self.standardize) or not self.standardizer_.is_factor
+        return self.standardizer_(check_matrix(self, X, dtype=np.float64, allow_missing=fills))
 
     def _restore_units(self, x: np.ndarray) -> np.ndarray:
         """Returns generated samples, `(n_samples, n_features)`, in the units of `fit`."""

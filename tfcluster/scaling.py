@@ -108,6 +108,21 @@ class Standardizer(NamedTuple):
         """
         return z * self.sd + self.mean
 
+    def after(self, units: Standardizer | None) -> Standardizer:
+        """Returns the standardizer of samples in original units that `units` scaled before.
+
+        Args:
+          units: The scaling that comes first; None for none.
+        """
+        if units is None:
+            return self
+        return Standardizer(units.mean + units.sd * self.mean, units.sd * self.sd)
+
+    @property
+    def is_factor(self) -> bool:
+        """Whether features are only divided, e.g. pixels by 255: there is no mean to fill with."""
+        return not self.mean.any()
+
     def save(self, path: Path) -> None:
         """Writes a file for `load`."""
         save_arrays(path, self._asdict(), {})

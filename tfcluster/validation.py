@@ -76,6 +76,7 @@ def check_matrix(
     min_samples: int = 1,
     reset: bool = False,
     allow_missing: bool = False,
+    dtype: type | None = None,
 ) -> np.ndarray:
     """Returns the samples an estimator was given, as a matrix.
 
@@ -85,10 +86,11 @@ def check_matrix(
       min_samples: Fewest samples allowed.
       reset: Whether this is `fit`.
       allow_missing: Whether NaN is allowed, for a `Standardizer` to fill.
+      dtype: Type of the result; None for float64 with `allow_missing`, since standardization comes
+        before rounding, and float32 without.
 
     Returns:
-      `(n_samples, n_features)` contiguous; float32, or float64 with `allow_missing`, since
-      standardization comes before rounding.
+      `(n_samples, n_features)`, contiguous.
 
     Raises:
       InputError: If X is not a finite numeric matrix of enough samples with the features of `fit`.
@@ -99,7 +101,7 @@ def check_matrix(
             matrix: np.ndarray = validate_data(
                 estimator,
                 X,
-                dtype=np.float64 if allow_missing else np.float32,
+                dtype=dtype or (np.float64 if allow_missing else np.float32),
                 order="C",
                 reset=reset,
                 ensure_min_samples=1,
@@ -109,6 +111,8 @@ def check_matrix(
         rule, *more = str(error).splitlines()
         if "contains" in rule:  # NaN or infinity; the advice is for supervised estimators
             more = ["Impute or drop such values first."]
+            if reset and "NaN" in rule:
+                more.append("`standardize=True` (--standardize) replaces missing ones by the mean.")
         raise InputError(" ".join([rule, *more])) from error
     if len(matrix) < min_samples:
         raise InputError(

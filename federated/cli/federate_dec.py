@@ -16,6 +16,7 @@ from federated.cli.run import (
 )
 from federated.estimators.dec import FederatedDEC
 from tfcluster.cli import pictures
+from tfcluster.cli.samples import find_units
 from tfcluster.cli.score_tables import MethodScores, print_n_clusters
 from tfcluster.config import get_dec_config
 
@@ -48,7 +49,7 @@ def federate_dec(
     model.check(dataset, config)
     with begin_run("federated_dec", options, config, dataset, out, execution, console) as run:
         run.fit(model)
-        model.save(run.path / "model.npz")
+        model.save(run.path / "model.npz", units=find_units(options.dataset, dataset))
         run.write_client_labels(model, lambda x: model.soft_assign(x).max(axis=1))
         console.print("Scoring and drawing ...")
         X = model.standardized(dataset.pooled()[0])

@@ -142,7 +142,7 @@ def load_federated_dataset(dataset: str, config: PartitionConfig, seed: int) -> 
     made = partition_matrix(data.X, data.y, config, seed, groups=groups, prefix=word)
     return dataclasses.replace(
         made,
-        has_units=has_units or bool(np.isnan(data.X).any()),
+        has_units=has_units or data.has_units,
         picture=data.picture,
         feature_names=data.feature_names,
         units=data.units,
@@ -188,11 +188,10 @@ def _from_folder(folder: str, config: PartitionConfig) -> FederatedDataset:
         )
     names, datasets = load_folder(folder)
     made = _of_clients(names, [data.X for data in datasets], [data.y for data in datasets])
-    has_units = any(np.isnan(x).any() for x, _ in made.clients)
     first = datasets[0]
     return dataclasses.replace(
         made,
-        has_units=has_units,
+        has_units=any(data.has_units for data in datasets),
         picture=first.picture,
         feature_names=first.feature_names,
         units=first.units,

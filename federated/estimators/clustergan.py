@@ -41,6 +41,7 @@ from tfcluster.config import Adam, GANConfig, get_gan_config, override, to_pytho
 from tfcluster.errors import InputError
 from tfcluster.estimator import EmptyClusterWarning
 from tfcluster.files import unpack_arrays
+from tfcluster.scaling import Standardizer
 
 _MODEL_FIELDS = (
     "networks", "n_noise", "beta_n", "beta_c", "noise_scale", "critic_steps", "batch_size",
@@ -249,14 +250,18 @@ class FederatedClusterGAN(FederatedEstimator):
         gan: ClusterGAN = self._copy_of_model()
         return gan
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, units: Standardizer | None = None) -> None:
         """Writes the model to one file, which `ClusterGAN.load` and `tfcluster predict` read.
+
+        Args:
+          path: The file.
+          units: How samples were scaled before `fit`; see `DEC.save`.
 
         Raises:
           InputError: If it cannot be written; what stood there before stays.
         """
         check_is_fitted(self)
-        self._model.save(path)
+        self._model.save(path, units=units)
 
 
 def _model(at: Position, config: FederatedGANConfig, seed: int) -> ClusterGAN:

@@ -44,6 +44,7 @@ from tfcluster.config import (
 )
 from tfcluster.dec import DEC
 from tfcluster.files import unpack_arrays
+from tfcluster.scaling import Standardizer
 
 _MODEL_FIELDS = (
     "dims", "initializer", "scaling", "pretraining", "reconstruction_weight", "kmeans_restarts",
@@ -270,14 +271,18 @@ class FederatedDEC(FederatedEstimator):
         dec: DEC = self._copy_of_model()
         return dec
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, units: Standardizer | None = None) -> None:
         """Writes the model to one file, which `DEC.load` and `tfcluster predict` read.
+
+        Args:
+          path: The file.
+          units: How samples were scaled before `fit`; see `DEC.save`.
 
         Raises:
           InputError: If it cannot be written; what stood there before stays.
         """
         check_is_fitted(self)
-        self._model.save(path)
+        self._model.save(path, units=units)
 
 
 class _Clustering:

@@ -59,7 +59,7 @@ def predict_file(run: Path, file: str) -> str:
         )
     is_gan = load_arrays(path)[1].get("estimator") == ClusterGAN.kind
     model = ClusterGAN.load(path) if is_gan else DEC.load(path)
-    # a model that standardizes takes samples as they are in the file
+    # a model that knows the scaling takes samples as they are in the file
     X = load_data(file, standardize=model.standardizer_ is None).X
     labels, confidence = _label(model, X)
     return format_labels(zip(range(len(X)), labels.tolist(), confidence.tolist(), strict=True))

@@ -51,6 +51,7 @@ class Dataset:
       feature_names: Name of each feature.
       units: What undoes the scaling: features times `sd` plus `mean` are in their original units.
         None if the features are in original units, or each sample is scaled by itself.
+      is_table: Whether it is a file's table, whose columns have units of their own.
     """
 
     X: NDArray[np.float32] | NDArray[np.float64]
@@ -58,6 +59,12 @@ class Dataset:
     picture: Picture | None
     feature_names: tuple[str, ...]
     units: Standardizer | None
+    is_table: bool = False
+
+    @property
+    def has_units(self) -> bool:
+        """Whether features have units or missing values, so that they should be standardized."""
+        return self.is_table or bool(np.isnan(self.X).any())
 
     def __iter__(self) -> Iterator[Any]:
         """Yields `X`, `y` and `picture`."""

@@ -73,9 +73,9 @@ def load_data(
         ClusterGAN's authors use them: "validation", by which they choose a model (the first 5,000;
         the last 1,000 of Pendigits), and "fit", on which they train it (the other 55,000; all train
         samples of Pendigits).
-      standardize: If False, `heart_disease` and `mice_protein` are as in the file, with NaN where
-        values are missing, for federated clients to scale. Other sets stay the same, because their
-        scaling depends on no statistics.
+      standardize: If False, `heart_disease`, `mice_protein` and images of a user's file are as in
+        the file, with NaN where values are missing, for clients or a model to scale. Other sets
+        stay the same, because their scaling depends on no statistics.
 
     Returns:
       The samples of the split, with names and units of their features.
@@ -85,7 +85,7 @@ def load_data(
     """
     name = os.fspath(name)
     if _is_path(name):
-        return _load_file(Path(os.path.expanduser(name)), split)
+        return _load_file(Path(os.path.expanduser(name)), split, standardize)
     if name not in DATASETS:
         raise unknown_name("data set", name, DATASETS)
     info = DATASETS[name]
@@ -187,14 +187,17 @@ def _is_path(name: str) -> bool:
     return any(mark in name for mark in {os.sep, "/"}) or name.lower().endswith(SUFFIXES)
 
 
-def _load_file(path: Path, split: str) -> Dataset:
+def _load_file(path: Path, split: str, scale: bool) -> Dataset:
     raw = read_file(path)
     part = _split(str(path), split, list_splits(raw.n_train))
     X: NDArray[Any] = narrow(raw.X[part].reshape(len(raw.X[part]), -1))
     y = None if raw.y is None else _as_labels(raw.y, str(path))[part]
     picture = None if raw.X.ndim == 2 else Picture("image", raw.X.shape[1:])
-    X, units = divide(X, 255) if picture and raw.X.dtype == np.uint8 else (X, None)
-    return Dataset(X, y, picture, _feature_names(raw, picture), units)
+    units = None
+    if scale and picture and raw.X.dtype == np.uint8:
+        X, units = divide(X, 255)
+    is_table = picture is None and (path.suffix.lower() == ".csv" or bool(raw.feature_names))
+    return Dataset(X, y, picture, _feature_names(raw, picture), units, is_table)
 
 
 def _split(name: str, split: str, splits: Mapping[str, slice]) -> slice:
