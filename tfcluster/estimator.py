@@ -26,6 +26,7 @@ from tfcluster.files import Arrays, load_arrays, save_arrays
 from tfcluster.fitted import Fitted
 from tfcluster.runtime import read_version
 from tfcluster.scaling import Standardizer
+from tfcluster.shift import FarSamplesWarning, Moments, describe_shift
 from tfcluster.training.checkpoint import FitCheckpoint
 from tfcluster.training.phases import Record
 from tfcluster.validation import (
@@ -61,6 +62,7 @@ class FitData(NamedTuple):
             "n_features_in_": self.x.shape[1],
             "standardizer_": self.standardizer,
             "feature_names_in_": self.feature_names,
+            "training_moments_": Moments.of(self.x),
         }
 
 
@@ -86,6 +88,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
     cluster_centers_: np.ndarray
     n_features_in_: int
     standardizer_: Standardizer | None
+    training_moments_: Moments
     feature_names_in_: np.ndarray
     labels_: np.ndarray
 
@@ -224,10 +227,35 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
     def _check_new(self, X: Any) -> np.ndarray:
         """Returns new samples as the networks take them, `(n_samples, n_features)` float32."""
         check_is_fitted(self)
+        x = self._check_scaled(X)
+        self._warn_if_far(x)
+        return x
+
+    def _check_scaled(self, X: Any) -> np.ndarray:
         if self.standardizer_ is None:
             return check_matrix(self, X)
         fills = bool(self.standardize) or not self.standardizer_.is_factor
         return self.standardizer_(check_matrix(self, X, dtype=np.float64, allow_missing=fills))
+
+    def _warn_if_far(self, x: np.ndarray) -> None:
+        """Warns of new samples, scaled, that are far from those of training."""
+        training: Moments | None = getattr(self, "training_moments_", None)
+        if training is None:  # of a model that was made by an earlier version
+            return
+        new = Moments.of(x)
+        if self.standardizer_ is not None:
+            units = self.standardizer_
+            new, training = new.scaled(*units), training.scaled(*units)
+        names = getattr(self, "feature_names_in_", None)
+        names = [f"feature {i}" for i in range(x.shape[1])] if names is None else names
+        found = describe_shift(new, training, names)
+        if found is not None:
+            warnings.warn(
+                f"These {len(x)} samples are not like those of training: {found}. Labels may mean "
+                "nothing. Give features in the units of training.",
+                FarSamplesWarning,
+                stacklevel=4,
+            )
 
     def _restore_units(self, x: np.ndarray) -> np.ndarray:
         """Returns generated samples, `(n_samples, n_features)`, in the units of `fit`."""

@@ -33,6 +33,9 @@ from federated.estimators.fit import Fit, begin_fit
 from tfcluster import metrics
 from tfcluster.config import to_python
 from tfcluster.errors import InputError
+from tfcluster.profile import ClusterProfile
+from tfcluster.scaling import Standardizer
+from tfcluster.shift import Moments
 from tfcluster.training.progress import TrainingProgress
 from tfcluster.validation import (
     check_callbacks,
@@ -239,6 +242,7 @@ class FederatedEstimator(
     scores_: dict[str, Any]
     n_clusters_: int
     n_features_in_: int
+    profile_: ClusterProfile
 
     def _set_fitted(
         self,
@@ -264,6 +268,19 @@ class FederatedEstimator(
             in_order = np.empty_like(self.labels_)
             in_order[dataset.order] = self.labels_
             self.labels_ = in_order
+
+    def _keep_moments(self, units: Standardizer | None) -> None:
+        """Gives the model the moments of all samples, which the profile has from sums.
+
+        Args:
+          units: What undoes the scaling that samples had before `fit`.
+        """
+        profile, own = self.profile_, self._model.standardizer_
+        moments = Moments(profile.overall_mean, profile.overall_sd)
+        scaling = units if own is None else own.after(units)
+        if scaling is not None:
+            moments = moments.scaled(-scaling.mean / scaling.sd, 1 / scaling.sd)
+        self._model.training_moments_ = moments
 
     def _labels_of(self, x: np.ndarray) -> np.ndarray:
         labels: np.ndarray = self._model.predict(x)

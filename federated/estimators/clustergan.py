@@ -225,6 +225,7 @@ class FederatedClusterGAN(FederatedEstimator):
         looks = [r.scores for r in at.history if r.phase == AdversarialPhase.name and r.scores]
         self.argmax_scores_ = dict(looks[-1]) if looks else {}
         self.profile_ = build_profile(fit, final, Scaling.from_artifacts(at.artifacts))
+        self._keep_moments(fit.dataset.units)
 
     def predict(self, X: Any, decoder: Decoder = "kmeans") -> np.ndarray:
         """Labels samples, new ones too: `(n_samples, n_features)` to `(n_samples,)`.

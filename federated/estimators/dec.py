@@ -260,6 +260,7 @@ class FederatedDEC(FederatedEstimator):
         self.initial_scores_ = run.initial_scores
         scaling = Scaling.from_artifacts(run.at.artifacts)
         self.profile_ = build_profile(run.fit, run.final, scaling)
+        self._keep_moments(run.fit.dataset.units)
 
     def soft_assign(self, X: Any) -> np.ndarray:
         """Returns soft assignments q, eq. 1: `(n_samples, n_features)` to `(n_samples, k)`."""

@@ -13,7 +13,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,6 +42,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._events: Any = None
+        self._problems: list[str] = []
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], config: Mapping[str, Any]) -> RunFolder:
@@ -159,7 +160,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def announce(self, console: Console) -> Iterator[None]:
-        """Prints at the end where the results are, or how to resume after an interrupt.
+        """Prints at the end what was reported and where the results are, or how to resume.
 
         Args:
           console: Where to print.
@@ -171,7 +172,13 @@ class RunFolder:
             raise
         if not pictures.ARE_DRAWN:
             console.print("No pictures: they need matplotlib and pillow, e.g. by pip install.")
+        for problem in self._problems:
+            console.print(f"[bold yellow]Warning:[/] {escape(problem)}", highlight=False)
         console.print(f"Everything is in {escape(str(self.path))}")
+
+    def report(self, problems: Iterable[str]) -> None:
+        """Keeps sentences about the result for the end of the command; see `announce`."""
+        self._problems.extend(problems)
 
     def _log_events(self, record: Record) -> None:
         import tensorflow as tf

@@ -17,6 +17,7 @@ from tfcluster import metrics
 from tfcluster.cli import pictures, published
 from tfcluster.cli.cluster_tables import print_clusters, print_profile
 from tfcluster.cli.options import GANExecution, GANOptions
+from tfcluster.cli.problems import find_problems
 from tfcluster.cli.run_folder import RunFolder, open_run_folder, settle_threads
 from tfcluster.cli.samples import find_units, load_samples, standardized
 from tfcluster.cli.score_tables import (
@@ -162,6 +163,7 @@ def _train(task: _Task, run: RunFolder) -> None:
     data, labels = task.splits.fit, best.gan.labels_
     confidence = _encode_clusters(best.gan, data.X).max(axis=1)
     print_clusters(task.console, labels, confidence, task.n_clusters, data.y)
+    run.report(find_problems(labels, confidence, task.n_clusters, best.scores["ClusterGAN"]))
     print_profile(task.console, _make_profile(best.gan, task.shown.fit))
     print_scores(task.console, {**best.scores, **_find_published(task)}, {})
     task.console.print(_explain_methods(task))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tfcluster import metrics
 from tfcluster.cli import pictures, published
 from tfcluster.cli.cluster_tables import print_clusters, print_profile
 from tfcluster.cli.options import DECExecution, DECOptions
+from tfcluster.cli.problems import find_problems
 from tfcluster.cli.run_folder import RunFolder, open_run_folder, settle_threads
 from tfcluster.cli.samples import find_units, load_samples, standardized
 from tfcluster.cli.score_tables import (
@@ -29,6 +31,7 @@ from tfcluster.n_clusters import recommend_n_clusters
 from tfcluster.profile import ClusterProfile
 from tfcluster.runtime import collect_provenance, set_threads
 from tfcluster.scaling import Standardizer
+from tfcluster.shift import FarSamplesWarning
 from tfcluster.training.kmeans import fit_kmeans
 from tfcluster.training.progress import TrainingProgress
 from tfcluster.validation import check_matrix, check_n_clusters
@@ -97,6 +100,7 @@ def _train_one(task: _Task, n_clusters: int, run: RunFolder) -> None:
     dec, scores = _fit(task, n_clusters, run, task.options.pretrained)
     confidence = dec.soft_assign(task.data.X).max(axis=1)
     print_clusters(task.console, dec.labels_, confidence, n_clusters, task.data.y)
+    run.report(find_problems(dec.labels_, confidence, n_clusters, scores["DEC"]))
     print_profile(task.console, _make_profile(dec, task.shown))
     print_scores(task.console, scores, _find_published(task, n_clusters))
 
@@ -121,7 +125,10 @@ def _train_range(task: _Task, numbers: range, run: RunFolder) -> None:
     for n_clusters in numbers:
         task.console.print(f"{n_clusters} clusters")
         folder = run.open_subfolder(f"{n_clusters}_clusters", n_clusters=str(n_clusters))
-        _, scores = _fit(task, n_clusters, folder, pretrained)
+        dec, scores = _fit(task, n_clusters, folder, pretrained)
+        confidence = dec.soft_assign(task.data.X).max(axis=1)
+        problems = find_problems(dec.labels_, confidence, n_clusters, scores["DEC"])
+        run.report(f"{n_clusters} clusters: {problem}" for problem in problems)
         records.append({"n_clusters": n_clusters, **scores["DEC"]})
     recommendation = recommend_n_clusters(records)
     result = {"table": records, "recommendation": recommendation._asdict()}
@@ -181,7 +188,9 @@ def _compare_methods(dec: DEC, task: _Task) -> MethodScores:
     }
     scores["DEC"] |= metrics.score_embedding(dec.transform(task.data.X), dec.labels_)
     if dec.has_decoder_:
-        reconstructed = dec.predict(dec.reconstruct(task.data.X))
+        with warnings.catch_warnings():  # a bad reconstruction is what this score is about
+            warnings.simplefilter("ignore", FarSamplesWarning)
+            reconstructed = dec.predict(dec.reconstruct(task.data.X))
         scores["DEC"]["cycle_accuracy"] = metrics.cycle_accuracy(dec.labels_, reconstructed)
     return scores
 
