@@ -50,11 +50,13 @@ class FitData(NamedTuple):
       x: `(n_samples, n_features)` float32, standardized if asked for.
       standardizer: The standardizer that was applied, or None.
       feature_names: `(n_features,)` names of the columns, or None without any.
+      image_shape: (height, width) of samples that were images, or None.
     """
 
     x: np.ndarray
     standardizer: Standardizer | None
     feature_names: np.ndarray | None
+    image_shape: tuple[int, int] | None
 
     def fitted(self) -> dict[str, Any]:
         """Returns the fitted attributes that depend only on the samples."""
@@ -62,6 +64,7 @@ class FitData(NamedTuple):
             "n_features_in_": self.x.shape[1],
             "standardizer_": self.standardizer,
             "feature_names_in_": self.feature_names,
+            "image_shape_": self.image_shape,
             "training_moments_": Moments.of(self.x),
         }
 
@@ -90,6 +93,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
     standardizer_: Standardizer | None
     training_moments_: Moments
     feature_names_in_: np.ndarray
+    image_shape_: tuple[int, int]
     labels_: np.ndarray
 
     def save(self, path: str | os.PathLike[str], *, units: Standardizer | None = None) -> None:
@@ -185,10 +189,13 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
     def __sklearn_tags__(self) -> Any:
         """Returns scikit-learn's description of the estimator.
 
-        Embeddings are float32 whatever comes in; NaN is allowed with `standardize`.
+        Embeddings are float32 whatever comes in; NaN is allowed with `standardize`; sparse samples
+        become dense, and images rows.
         """
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = bool(self.standardize)
+        tags.input_tags.sparse = True
+        tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
@@ -222,7 +229,8 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
         if standardizer:
             x = standardizer(x)
             check_distinct(x)
-        return FitData(x, standardizer, getattr(seen, "feature_names_in_", None))
+        names = getattr(seen, "feature_names_in_", None)
+        return FitData(x, standardizer, names, seen.image_shape_)
 
     def _check_new(self, X: Any) -> np.ndarray:
         """Returns new samples as the networks take them, `(n_samples, n_features)` float32."""

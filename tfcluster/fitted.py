@@ -30,6 +30,7 @@ class Fitted:
     n_features_in_: int
     standardizer_: Standardizer | None = None
     feature_names_in_: np.ndarray | None = None
+    image_shape_: tuple[int, int] | None = None
     training_moments_: Moments | None = None
     labels_: np.ndarray | None = None
 
@@ -53,6 +54,7 @@ class Fitted:
             "config": to_dict(self.config_),
             "history": self.history_,
             "feature_names": [] if names is None else list(names),
+            "image_shape": self.image_shape_,
         }
 
     @classmethod
@@ -64,7 +66,7 @@ class Fitted:
           KeyError: If something is missing.
         """
         config, names = from_dict(values["config"]), values["feature_names"]
-        standardizer = None
+        standardizer, shape = None, values.get("image_shape")
         if "standardizer/mean" in arrays:  # missing from files of the version before, too
             parts = (arrays[f"standardizer/{name}"] for name in Standardizer._fields)
             standardizer = Standardizer(*parts)
@@ -77,6 +79,7 @@ class Fitted:
             cluster_centers_=arrays["cluster_centers_"],
             standardizer_=standardizer,
             feature_names_in_=np.array(names, dtype=object) if names else None,
+            image_shape_=tuple(shape) if shape else None,
             training_moments_=moments,
             labels_=arrays.get("labels_"),
             **cls._read_own(arrays, values, config),
