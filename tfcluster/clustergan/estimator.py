@@ -308,8 +308,8 @@ class ClusterGAN(DeepClusterer):
     def _n_features_out(self) -> int:
         return int(self.config_.n_noise + len(self.cluster_centers_))
 
-    def _check_new(self, X: Any) -> np.ndarray:
-        x = super()._check_new(X)
+    def _check_scaled(self, X: Any) -> np.ndarray:
+        x = super()._check_scaled(X)
         check_range(x, self.config_)
         return x
 
