@@ -1,12 +1,11 @@
 """Units of a file's features: what is standardized, and what the model keeps of it."""
 
 import io
-import json
 
 import numpy as np
 import pytest
 from rich.console import Console
-from sklearn.metrics import normalized_mutual_info_score
+from sklearn.base import clone
 
 from federated.cli.federate_dec import federate_dec
 from federated.cli.options import FederatedDECOptions, FederateExecution
@@ -24,11 +23,11 @@ FEDERATED = {**{f"model.{name}": value for name, value in MODEL.items()}, "lloyd
 GAN = {"steps": 20, "batch_size": 16}
 
 
-def patients(n: int = 90) -> tuple[np.ndarray, np.ndarray]:
+def patients(n: int = 90) -> np.ndarray:
     """Features in units far from each other, of which the last one does not matter."""
-    x, y = blobs(n)
+    x, _ = blobs(n)
     x[:, 5] = np.random.default_rng(1).random(n)
-    return x * [90, 300, 1, 40, 5, 1e5], y
+    return x * [90, 300, 1, 40, 5, 1e5]
 
 
 def write_table(path, x) -> None:
@@ -50,11 +49,11 @@ def _keep_threads(monkeypatch):
 
 @pytest.fixture
 def table(tmp_path):
-    """A file with two missing values; the samples and their clusters."""
-    x, y = patients()
+    """A file with two missing values, and its samples."""
+    x = patients()
     x[3, 1] = x[7, 4] = np.nan
     write_table(tmp_path / "patients.csv", x)
-    return str(tmp_path / "patients.csv"), x, y
+    return str(tmp_path / "patients.csv"), x
 
 
 def train(path, tmp_path, out="run", **options):
@@ -81,12 +80,12 @@ def labels_in(text: str) -> np.ndarray:
 
 
 def test_a_table_is_standardized_and_its_missing_values_filled(table, tmp_path):
-    path, x, y = table
+    path, x = table
     run, printed = train(path, tmp_path)
     dec = DEC.load(run / "model.npz")
     for found, expected in zip(dec.standardizer_, Standardizer.fit(x), strict=True):
         np.testing.assert_array_equal(found, expected)
-    assert normalized_mutual_info_score(y, dec.labels_) == 1.0
+    np.testing.assert_array_equal(clone(dec).fit(x).labels_, dec.labels_)
     assert predict_file(run, path) == (run / "labels.csv").read_text()
     np.testing.assert_array_equal(dec.predict(x), dec.labels_)
     assert "income" in printed
@@ -98,7 +97,7 @@ def test_a_table_is_standardized_and_its_missing_values_filled(table, tmp_path):
 
 
 def test_a_federated_table_is_standardized_without_a_missing_value(tmp_path):
-    x, y = patients()
+    x = patients()
     folder = tmp_path / "clinics"
     folder.mkdir()
     for name, rows in (("a", x[:40]), ("b", x[40:])):
@@ -106,14 +105,12 @@ def test_a_federated_table_is_standardized_without_a_missing_value(tmp_path):
     run, _ = federate(folder, tmp_path)
     dec = DEC.load(run / "model.npz")
     np.testing.assert_allclose(dec.standardizer_.mean, x.mean(axis=0), rtol=1e-12)
-    assert normalized_mutual_info_score(y, dec.predict(x)) == 1.0
-    result = json.loads((run / "result.json").read_text())
-    assert result["scores"]["DEC"]["silhouette"] > 0.5
+    np.testing.assert_allclose(dec.standardizer_.sd, x.std(axis=0), rtol=1e-9)
 
 
 @pytest.mark.parametrize("start", [train, federate])
 def test_no_standardization_on_request(start, tmp_path):
-    x, _ = patients()
+    x = patients()
     write_table(tmp_path / "whole.csv", x)
     run, _ = start(tmp_path / "whole.csv", tmp_path, standardize=False)
     assert DEC.load(run / "model.npz").standardizer_ is None
@@ -125,7 +122,7 @@ def test_no_standardization_on_request(start, tmp_path):
 
 
 def test_a_matrix_without_names_is_standardized_on_request(tmp_path):
-    x, _ = patients()
+    x = patients()
     np.save(tmp_path / "x.npy", x)
     run, _ = train(tmp_path / "x.npy", tmp_path)
     assert DEC.load(run / "model.npz").standardizer_ is None
@@ -134,7 +131,7 @@ def test_a_matrix_without_names_is_standardized_on_request(tmp_path):
 
 
 def test_clustergan_standardizes_a_table(table, tmp_path):
-    path, _, _ = table
+    path, _ = table
     options = GANOptions(path, n_clusters="3", overrides=GAN)
     printed = Console(file=io.StringIO(), width=200)
     train_clustergan(options, GANExecution(tmp_path / "run"), console=printed)
