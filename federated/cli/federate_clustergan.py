@@ -20,6 +20,7 @@ from federated.cli.run import (
 from federated.core.records import RoundRecord
 from federated.estimators.clustergan import FederatedClusterGAN
 from tfcluster.cli import pictures
+from tfcluster.cli.samples import find_units
 from tfcluster.cli.score_tables import MethodScores
 from tfcluster.config import get_gan_config
 
@@ -58,7 +59,7 @@ def federate_clustergan(
         return
     with begin_run(options, config, dataset, out, execution, console) as run:
         run.fit(model)
-        run.folder.save_model(model)
+        run.folder.save_model(model, find_units(options.dataset, dataset))
         run.write_client_labels(model, lambda x: _z_c(model, x).max(axis=1))
         console.print("Scoring and drawing ...")
         scores = _scores(model, run)

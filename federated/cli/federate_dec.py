@@ -17,6 +17,7 @@ from federated.cli.run import (
 )
 from federated.estimators.dec import FederatedDEC
 from tfcluster.cli import pictures
+from tfcluster.cli.samples import find_units
 from tfcluster.cli.score_tables import MethodScores, print_n_clusters
 from tfcluster.config import get_dec_config
 
@@ -52,7 +53,7 @@ def federate_dec(
         return
     with begin_run(options, config, dataset, out, execution, console) as run:
         run.fit(model)
-        run.folder.save_model(model)
+        run.folder.save_model(model, find_units(options.dataset, dataset))
         run.write_client_labels(model, lambda x: model.soft_assign(x).max(axis=1))
         console.print("Scoring and drawing ...")
         X = model.standardized(dataset.pooled()[0])

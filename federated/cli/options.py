@@ -37,8 +37,6 @@ class FederateOptions(RunOptions):
       per_client: Shards per client.
       clients_per_round: Clients sampled for a round; None for all.
       dropout: Probability that a sampled client does not answer.
-      standardize: Whether features get mean 0 and standard deviation 1 by federated sums; None
-        where samples have units or missing values.
       aggregation: The server's rule, by name.
       centroids: How centroids are found.
       evaluate_every: Rounds between two scores.
@@ -60,13 +58,6 @@ class FederateOptions(RunOptions):
     dropout: Annotated[
         float, typer.Option(min=0, max=0.99, help="Probability that a client does not answer.")
     ] = 0.0
-    standardize: Annotated[
-        bool | None,
-        typer.Option(
-            "--standardize/--no-standardize",
-            help="Bring features to mean 0 and sd 1. [default: where they have units]",
-        ),
-    ] = None
     aggregation: Annotated[
         AggregationName, typer.Option(help="How the server aggregates the clients' updates.")
     ] = "fedavg"

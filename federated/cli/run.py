@@ -23,6 +23,7 @@ from federated.data.federated_dataset import (
 from tfcluster import metrics
 from tfcluster.cli import pictures
 from tfcluster.cli.cluster_tables import print_clusters, print_partition, print_profile
+from tfcluster.cli.problems import find_problems
 from tfcluster.cli.run_folder import RunFolder, format_labels, open_run_folder, settle_threads
 from tfcluster.cli.score_tables import MethodScores, print_scores
 from tfcluster.errors import InputError, unknown_name
@@ -128,6 +129,7 @@ class FederatedRun:
         _, y = self.dataset.pooled()
         labels, certainty = pool_labels(model), np.concatenate(found)
         print_clusters(self.console, labels, certainty, model.n_clusters_, y)
+        self.folder.report(find_problems(labels, certainty, model.n_clusters_, model.scores_))
 
     def show_profile(self, model: Any) -> None:
         """Prints, writes and draws the mean and spread of each cluster's features."""

@@ -68,6 +68,8 @@ def _check_columns(folder: Path, files: Sequence[Path], datasets: Sequence[Datas
 def _kind(data: Dataset) -> str:
     """Returns what all clients must have alike."""
     drawn = f" drawn as {data.picture.kind} {data.picture.shape}" if data.picture else ""
+    if data.units is not None:  # pixels of other clients would not be divided
+        drawn += f" in bytes, 0 to {data.units.sd[0]:g},"
     return f"{data.X.shape[1]} features{drawn} with{'out' if data.y is None else ''} labels"
 
 

@@ -18,6 +18,7 @@ from tfcluster.data.catalog import GROUPS, needs_scaling
 from tfcluster.errors import InputError
 from tfcluster.metrics import encode_labels
 from tfcluster.scaling import Standardizer
+from tfcluster.validation import Unfolded, unfold
 
 _GROUP_WORDS = {"mnist": "writer", "heart_disease": "hospital", "mice_protein": "mouse"}
 _CLIENTS = 5  # where nothing else is said
@@ -110,11 +111,12 @@ class FederatedDataset:
     def check_finite(self, *, missing_allowed: bool) -> None:
         """Raises `InputError` if a value is infinite, or missing where nothing will fill it."""
         for name, (x, _) in zip(self.names, self.clients, strict=True):
-            wrong = np.isinf(x) if missing_allowed else ~np.isfinite(x)
+            # without standardization, networks get the values in float32
+            wrong = np.isinf(x) if missing_allowed else ~(np.abs(x) <= np.finfo(np.float32).max)
             if wrong.any():
                 raise InputError(
-                    f"Samples must be finite numbers. Received {wrong.sum()} other values of "
-                    f"client {name}. Correct them, or standardize (`standardize=True`, "
+                    f"Samples must be finite numbers in float32. Received {wrong.sum()} other "
+                    f"values of client {name}. Correct them, or standardize (`standardize=True`, "
                     "--standardize), which replaces missing values by the feature's mean."
                 )
 
@@ -141,7 +143,7 @@ def load_federated_dataset(dataset: str, config: PartitionConfig, seed: int) -> 
     made = partition_matrix(data.X, data.y, config, seed, groups=groups, prefix=word)
     return dataclasses.replace(
         made,
-        has_units=has_units or bool(np.isnan(data.X).any()),
+        has_units=has_units or data.has_units,
         picture=data.picture,
         feature_names=data.feature_names,
         units=data.units,
@@ -187,11 +189,10 @@ def _from_folder(folder: str, config: PartitionConfig) -> FederatedDataset:
         )
     names, datasets = load_folder(folder)
     made = _of_clients(names, [data.X for data in datasets], [data.y for data in datasets])
-    has_units = any(np.isnan(x).any() for x, _ in made.clients)
     first = datasets[0]
     return dataclasses.replace(
         made,
-        has_units=has_units,
+        has_units=any(data.has_units for data in datasets),
         picture=first.picture,
         feature_names=first.feature_names,
         units=first.units,
@@ -239,13 +240,20 @@ def build_dataset(
     _check_structure(names, matrices, labels)
     features = [_feature_names(matrix) for matrix in matrices]
     _check_same_features(names, features)
-    arrays = [_matrix(name, matrix) for name, matrix in zip(names, matrices, strict=True)]
+    unfolded = [_unfold(name, matrix) for name, matrix in zip(names, matrices, strict=True)]
+    _check_images(names, [each.image_shape for each in unfolded])
+    arrays = [_matrix(name, each.samples) for name, each in zip(names, unfolded, strict=True)]
     _check_widths(names, arrays)
     _check_labels(names, arrays, labels)
     made = _of_clients(names, arrays, labels)
     has_units = any(np.isnan(x).any() for x in arrays)
+    shape = unfolded[0].image_shape
     return dataclasses.replace(
-        made, has_units=has_units, feature_names=features[0], has_columns=bool(features[0])
+        made,
+        has_units=has_units,
+        picture=None if shape is None else Picture("image", shape),
+        feature_names=features[0],
+        has_columns=bool(features[0]),
     )
 
 
@@ -304,6 +312,22 @@ def _check_same_features(names: Sequence[str], features: Sequence[tuple[str, ...
             raise InputError(
                 f"The clients must have the same features in the same order. Received "
                 f"{list(features[0])} at {names[0]}, {list(own)} at {name}."
+            )
+
+
+def _unfold(name: str, matrix: Any) -> Unfolded:
+    try:
+        return unfold(matrix)
+    except InputError as error:
+        raise InputError(f"Client {name}: {error}") from error
+
+
+def _check_images(names: Sequence[str], shapes: Sequence[tuple[int, int] | None]) -> None:
+    for name, shape in zip(names, shapes, strict=True):
+        if shape != shapes[0]:
+            raise InputError(
+                f"The clients must have images of one shape, or none. Received {shapes[0]} at "
+                f"{names[0]}, {shape} at {name}."
             )
 
 

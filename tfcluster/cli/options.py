@@ -66,6 +66,8 @@ class RunOptions:
       threads: Operations that TensorFlow runs at a time; None for the number of cores, at most
         two.
       overrides: Fields of the configuration that differ from the preset, by name.
+      standardize: Whether features get mean 0 and standard deviation 1, and missing values the
+        mean; None for tables and wherever values are missing.
     """
 
     algorithm: ClassVar[str]
@@ -94,6 +96,13 @@ class RunOptions:
     overrides: Annotated[
         Mapping[str, Any], ASSIGNMENTS, make_set_option("steps=20000 or precision=bfloat16")
     ] = dataclasses.field(default_factory=dict)
+    standardize: Annotated[
+        bool | None,
+        typer.Option(
+            "--standardize/--no-standardize",
+            help="Bring features to mean 0 and sd 1, and fill missing values. [default: tables]",
+        ),
+    ] = None
 
     @property
     def n_threads(self) -> int:

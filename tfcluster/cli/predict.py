@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
 from tfcluster.cli.options import PredictOptions
+from tfcluster.cli.problems import DoubtfulResultWarning, find_problems_of_new
 from tfcluster.cli.run_folder import RunFolder, format_labels
 from tfcluster.clustergan.estimator import ClusterGAN
 from tfcluster.data.loading import load_data
@@ -27,12 +29,15 @@ def predict(options: PredictOptions, *, console: Console) -> None:
       InputError: If the run is not finished, the samples are not like those it was trained on, or
         the file cannot be written.
     """
-    table = predict_file(options.run, options.file)
+    labels, confidence, n_clusters = _label_file(options.run, options.file)
+    table = _format(labels, confidence)
     if options.out is None:
         console.file.write(table)  # as it is: the console would wrap it
-        return
-    with atomic_write(options.out) as stream:
-        stream.write(table.encode())
+    else:
+        with atomic_write(options.out) as stream:
+            stream.write(table.encode())
+    for problem in find_problems_of_new(labels, confidence, n_clusters):
+        warnings.warn(problem, DoubtfulResultWarning, stacklevel=2)
 
 
 def predict_file(run: Path, file: str) -> str:
@@ -50,6 +55,17 @@ def predict_file(run: Path, file: str) -> str:
       InputError: If the run is not finished, or the samples do not have the features it was trained
         on.
     """
+    labels, confidence, _ = _label_file(run, file)
+    return _format(labels, confidence)
+
+
+def _format(labels: np.ndarray, confidence: np.ndarray) -> str:
+    rows = zip(range(len(labels)), labels.tolist(), confidence.tolist(), strict=True)
+    return format_labels(rows)
+
+
+def _label_file(run: Path, file: str) -> tuple[np.ndarray, np.ndarray, int]:
+    """Returns labels, confidence, and the number of clusters; see `predict_file`."""
     folder = RunFolder.open(run)
     path = folder.path / "model.npz"
     if not path.exists():
@@ -64,10 +80,9 @@ def predict_file(run: Path, file: str) -> str:
             "ids. Put the run's own file back, or load the model with `DEC.load`."
         )
     model = ClusterGAN.load(path) if kind == ClusterGAN.kind else DEC.load(path)
-    # a model that standardizes takes samples as they are in the file
+    # a model that knows the scaling takes samples as they are in the file
     X = load_data(file, standardize=model.standardizer_ is None).X
-    labels, confidence = _label(model, X)
-    return format_labels(zip(range(len(X)), labels.tolist(), confidence.tolist(), strict=True))
+    return *_label(model, X), len(model.cluster_centers_)
 
 
 def _no_model(folder: RunFolder) -> InputError:

@@ -19,7 +19,7 @@ import math
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,6 +35,7 @@ from tfcluster.files import atomic_write, is_temporary
 from tfcluster.runtime import collect_provenance, refuse_newer
 
 if TYPE_CHECKING:
+    from tfcluster.scaling import Standardizer
     from tfcluster.training.phases import Record
 
 Options = TypeVar("Options", bound=RunOptions)
@@ -56,6 +57,7 @@ class RunFolder:
         self.config = dict(config)
         self._lock = lock
         self._events: Any = None
+        self._problems: list[str] = []
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], config: Mapping[str, Any]) -> RunFolder:
@@ -143,9 +145,14 @@ class RunFolder:
         names = ("algorithm", "dataset", "preset", "seed", "threads", "overrides")
         return {name: self.config[name] for name in names}
 
-    def save_model(self, model: Any) -> None:
-        """Writes `model.npz`, which only this folder accepts."""
-        model.save(self.path / "model.npz", run=self.id)
+    def save_model(self, model: Any, units: Standardizer | None) -> None:
+        """Writes `model.npz`, which only this folder accepts.
+
+        Args:
+          model: The estimator.
+          units: How samples were scaled before the estimator got them; see `DEC.save`.
+        """
+        model.save(self.path / "model.npz", units=units, run=self.id)
 
     def write_json(self, name: str, value: Any) -> None:
         """Writes plain values as JSON, with null for NaN.
@@ -194,7 +201,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def announce(self, console: Console) -> Iterator[None]:
-        """Prints at the end where the results are, or how to resume, and releases the lock.
+        """Prints what was reported and where the results are, or how to resume; ends the lock.
 
         Args:
           console: Where to print.
@@ -211,6 +218,8 @@ class RunFolder:
                 self._lock.release()
         if not pictures.ARE_DRAWN:
             console.print("No pictures: they need matplotlib and pillow, e.g. by pip install.")
+        for problem in self._problems:
+            console.print(f"[bold yellow]Warning:[/] {escape(problem)}", highlight=False)
         console.print(f"Everything is in {escape(str(self.path))}")
 
     def write_network(self, network: Any) -> None:
@@ -232,6 +241,10 @@ class RunFolder:
                 ) from error
         with atomic_write(path) as file:
             file.write(content)
+
+    def report(self, problems: Iterable[str]) -> None:
+        """Keeps sentences about the result for the end of the command; see `announce`."""
+        self._problems.extend(problems)
 
     def _log_events(self, record: Record) -> None:
         import tensorflow as tf

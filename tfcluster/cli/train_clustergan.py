@@ -18,7 +18,9 @@ from tfcluster.cli import pictures, published
 from tfcluster.cli.cluster_tables import print_clusters, print_profile
 from tfcluster.cli.dry_run import plan_clustergan, print_plan
 from tfcluster.cli.options import GANExecution, GANOptions
+from tfcluster.cli.problems import find_problems
 from tfcluster.cli.run_folder import RunFolder, open_run_folder, settle_threads
+from tfcluster.cli.samples import find_units, load_samples, standardized
 from tfcluster.cli.score_tables import (
     MethodScores,
     compute_mean_and_sd,
@@ -30,10 +32,11 @@ from tfcluster.clustergan.codes import cluster_codes
 from tfcluster.clustergan.estimator import ClusterGAN
 from tfcluster.clustergan.networks import check_samples
 from tfcluster.config import GANConfig
-from tfcluster.data.loading import DATASETS, Dataset, load_data
+from tfcluster.data.loading import DATASETS, Dataset
 from tfcluster.errors import InputError
 from tfcluster.profile import ClusterProfile
 from tfcluster.runtime import collect_provenance, set_threads
+from tfcluster.scaling import Standardizer
 from tfcluster.training.kmeans import fit_kmeans
 from tfcluster.training.progress import TrainingProgress
 from tfcluster.validation import check_matrix
@@ -77,7 +80,7 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
     out = execution.choose_folder(options)
     options = settle_threads(options)
     config = options.build_config()
-    splits = load_splits(options.dataset)
+    splits = load_splits(options.dataset, options.standardize)
     numbers = options.parse_n_clusters(splits.fit.y)
     if len(numbers) > 1:
         raise InputError(
@@ -88,8 +91,16 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
         raise InputError(
             f"--choose-by purity needs labels, and {options.dataset} has none. Leave it out."
         )
-    X = check_matrix(ClusterGAN(), splits.fit.X, min_samples=numbers[0], reset=True)
-    check_samples(X, config)
+    standardize = splits.fit.has_units if options.standardize is None else options.standardize
+    X = check_matrix(
+        ClusterGAN(),
+        splits.fit.X,
+        min_samples=numbers[0],
+        reset=True,
+        allow_missing=standardize,
+    )
+    standardizer = Standardizer.fit(X) if standardize else None
+    check_samples(X if standardizer is None else standardizer(X), config)
     if execution.dry_run:
         print_plan(
             console,
@@ -101,7 +112,17 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
         return
     run = open_run_folder(options, config, out, execution)
     set_threads(options.n_threads, per_operation=config.has_large_products)
-    task = _Task(options, config, splits, numbers[0], execution.checkpoint_seconds, console)
+    shown = Splits(*(standardized(part, standardizer) for part in splits))
+    task = _Task(
+        options,
+        config,
+        splits,
+        shown,
+        standardize,
+        numbers[0],
+        execution.checkpoint_seconds,
+        console,
+    )
     with run.announce(console):
         _train(task, run)
 
@@ -115,29 +136,35 @@ def _check_seeds(options: GANOptions) -> None:
         )
 
 
-def load_splits(dataset: str) -> Splits:
+def load_splits(dataset: str, standardize: bool | None = None) -> Splits:
     """Returns the samples of a named data set or a file.
 
     Args:
       dataset: What `load_data` takes.
+      standardize: As for `load_samples`.
 
     Raises:
       InputError: If the data cannot be downloaded, read or used.
     """
     info = DATASETS.get(dataset)
     if info is None or "fit" not in info.splits:
-        everything = load_data(dataset)
+        everything = load_samples(dataset, standardize)
         return Splits(everything, everything, everything)
-    return Splits(*(load_data(dataset, split) for split in Splits._fields))
+    return Splits(*(load_samples(dataset, standardize, split) for split in Splits._fields))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """A run whose options and data have been checked."""
+    """A run whose options and data have been checked.
+
+    `splits` are what the estimator gets, `shown` what its networks see, for scores and pictures.
+    """
 
     options: GANOptions
     config: GANConfig
     splits: Splits
+    shown: Splits
+    standardize: bool
     n_clusters: int
     checkpoint_seconds: float
     console: Console
@@ -150,7 +177,8 @@ def _train(task: _Task, run: RunFolder) -> None:
     data, labels = task.splits.fit, best.gan.labels_
     confidence = _encode_clusters(best.gan, data.X).max(axis=1)
     print_clusters(task.console, labels, confidence, task.n_clusters, data.y)
-    print_profile(task.console, _make_profile(best.gan, data))
+    run.report(find_problems(labels, confidence, task.n_clusters, best.scores["ClusterGAN"]))
+    print_profile(task.console, _make_profile(best.gan, task.shown.fit))
     print_scores(task.console, {**best.scores, **_find_published(task)}, {})
     task.console.print(_explain_methods(task))
     if len(trials) > 1:
@@ -172,7 +200,7 @@ def _write_trials(task: _Task, run: RunFolder, trials: Sequence[_Trial], best: _
     """Writes and prints the comparison of trials, and keeps the best model."""
     records = [trial.record for trial in trials]
     result = {**_make_result(task, run, best), "trials": records, "summary": _summarize(records)}
-    run.save_model(best.gan)
+    _save(best.gan, task, run)
     if math.isfinite(best.record["selection"]):
         pictures.draw_trials(run.path / "trials.png", records)
     run.write_json("result.json", {**result, **collect_provenance()})
@@ -203,7 +231,9 @@ def _train_trial(task: _Task, run: RunFolder, seed: int, is_only: bool) -> _Tria
     if not is_only:
         task.console.print(f"Seed {seed}")
         run = run.open_subfolder(f"seed_{seed}", seed=seed, trials=1)
-    gan = ClusterGAN(task.n_clusters, preset=task.config, random_state=seed)
+    gan = ClusterGAN(
+        task.n_clusters, preset=task.config, standardize=task.standardize, random_state=seed
+    )
     with TrainingProgress(task.console) as progress:
         gan.fit(
             task.splits.fit.X,
@@ -260,7 +290,8 @@ def _compute_criteria(gan: ClusterGAN, task: _Task) -> dict[str, float]:
         found["validation_purity"] = metrics.purity(y, _refit_labels(task, gan.transform(X), y))
     if task.options.choose_by == "purity":
         return {"selection": found["validation_purity"], **found}
-    return {"selection": metrics.silhouette(X, gan.predict(X)), **found}
+    silhouette = metrics.silhouette(task.shown.validation.X, gan.predict(X))
+    return {"selection": silhouette, **found}
 
 
 def _name_criterion(task: _Task) -> str:
@@ -274,8 +305,9 @@ def _name_criterion(task: _Task) -> str:
 def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
     """Returns scores in the input space of k-means and of every decoder of ClusterGAN."""
     X, y, *_ = task.splits.test
+    shown = task.shown.test.X
     start = time.perf_counter()
-    kmeans = fit_kmeans(X, task.n_clusters, restarts=10, seed=0).labels_
+    kmeans = fit_kmeans(shown, task.n_clusters, restarts=10, seed=0).labels_
     seconds = {"k-means": time.perf_counter() - start, "ClusterGAN": gan.history_[-1]["seconds"]}
     labels = {
         "k-means": kmeans,
@@ -283,13 +315,16 @@ def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
         "k-means of fit": gan.predict(X),
         "argmax of z_c": gan.predict(X, "argmax"),
     }
-    scores = {name: metrics.score(X, found, y) for name, found in labels.items()}
+    scores = {name: metrics.score(shown, found, y) for name, found in labels.items()}
     first = slice(_N_RECOVERED[task.config.networks])
     recovered = gan.predict(X[first], "backpropagation")
-    scores["back-propagation"] = metrics.score(X[first], recovered, None if y is None else y[first])
+    scores["back-propagation"] = metrics.score(
+        shown[first], recovered, None if y is None else y[first]
+    )
     X, y, *_ = task.splits.validation
     if task.splits.validation is not task.splits.test:
-        scores["validation rows"] = metrics.score(X, _refit_labels(task, gan.transform(X), y), y)
+        labels_found = _refit_labels(task, gan.transform(X), y)
+        scores["validation rows"] = metrics.score(task.shown.validation.X, labels_found, y)
     for method, value in seconds.items():
         scores[method]["seconds"] = round(value, 1)
     return scores
@@ -297,17 +332,21 @@ def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
 
 def _write_results(trial: _Trial, task: _Task, run: RunFolder) -> None:
     gan = trial.gan
-    run.save_model(gan)
+    _save(gan, task, run)
     for network in gan.networks_:
         run.write_network(network)
     z_c = _encode_clusters(gan, task.splits.fit.X)
     run.write_labels(gan.labels_, z_c.max(axis=1))
     run.write_history(gan.history_)
-    profile = _make_profile(gan, task.splits.fit)
+    profile = _make_profile(gan, task.shown.fit)
     run.write_text("profile.csv", profile.to_csv())
     pictures.draw_profile(run.path / "profile.png", profile, task.splits.fit.picture)
     _draw(gan, task, run.path)
     run.write_json("result.json", {**_make_result(task, run, trial), **collect_provenance()})
+
+
+def _save(gan: ClusterGAN, task: _Task, run: RunFolder) -> None:
+    run.save_model(gan, find_units(task.options.dataset, task.splits.fit))
 
 
 def _make_result(task: _Task, run: RunFolder, trial: _Trial) -> dict[str, Any]:
@@ -344,9 +383,12 @@ def _draw(gan: ClusterGAN, task: _Task, folder: Path) -> None:
     pictures.draw_embedding(folder / "embedding.png", codes, labels, y=y)
     samples = np.stack([gan.sample(_N_SHOWN, k) for k in range(task.n_clusters)])
     pictures.draw_generated_samples(folder / "samples.png", samples, picture, names)
-    shown = min(16, len(X))
+    first = slice(min(16, len(X)))
+    given = task.shown.test.X[first]
+    if gan.standardizer_ is not None:  # with missing values filled
+        given = gan.standardizer_.inverse(given)
     pictures.draw_reconstructions(
-        folder / "reconstructions.png", X[:shown], gan.reconstruct(X)[:shown], picture, names
+        folder / "reconstructions.png", given, gan.reconstruct(X)[first], picture, names
     )
     pairs = list(itertools.pairwise(range(min(task.n_clusters, _N_SHOWN))))
     steps = np.stack([gan.interpolate(a, b, _N_SHOWN) for a, b in pairs])

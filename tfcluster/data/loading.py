@@ -29,6 +29,7 @@ from tfcluster.data.dataset import Dataset, Picture, RawData, number_features
 from tfcluster.data.readers import SUFFIXES, read_arrays, read_file, read_numpy
 from tfcluster.data.synthetic import make_synthetic
 from tfcluster.errors import InputError, unknown_name
+from tfcluster.scaling import narrow
 
 __all__ = [
     "DATASETS",
@@ -52,8 +53,9 @@ def load_data(
     and `mice_protein`: missing values become the feature's mean, and every feature gets mean 0 and
     standard deviation 1.
 
-    A path has a separator or ends in .npz, .npy or .csv. Its features are used as they are, in
-    float32, NaN included:
+    A path has a separator or ends in .npz, .npy or .csv. Its features are used as they are, NaN
+    included, in float32, or in float64 where float32 would round them (so that time stamps 30 s
+    apart stay apart until they are standardized):
 
     - .npz: `X` or `x`, and optionally `y` and `feature_names`; or Keras' `x_train`, `x_test` and
       optionally `y_train`, `y_test`. Images (n, h, w) are flattened, and divided by 255 if they are
@@ -71,9 +73,9 @@ def load_data(
         ClusterGAN's authors use them: "validation", by which they choose a model (the first 5,000;
         the last 1,000 of Pendigits), and "fit", on which they train it (the other 55,000; all train
         samples of Pendigits).
-      standardize: If False, `heart_disease` and `mice_protein` are as in the file, with NaN where
-        values are missing, for federated clients to scale. Other sets stay the same, because their
-        scaling depends on no statistics.
+      standardize: If False, `heart_disease`, `mice_protein` and images of a user's file are as in
+        the file, with NaN where values are missing, for clients or a model to scale. Other sets
+        stay the same, because their scaling depends on no statistics.
 
     Returns:
       The samples of the split, with names and units of their features.
@@ -83,7 +85,7 @@ def load_data(
     """
     name = os.fspath(name)
     if _is_path(name):
-        return _load_file(Path(os.path.expanduser(name)), split)
+        return _load_file(Path(os.path.expanduser(name)), split, standardize)
     if name not in DATASETS:
         raise unknown_name("data set", name, DATASETS)
     info = DATASETS[name]
@@ -194,14 +196,17 @@ def _is_path(name: str) -> bool:
     return any(mark in name for mark in {os.sep, "/"}) or name.lower().endswith(SUFFIXES)
 
 
-def _load_file(path: Path, split: str) -> Dataset:
+def _load_file(path: Path, split: str, scale: bool) -> Dataset:
     raw = read_file(path)
     part = _split(str(path), split, list_splits(raw.n_train))
-    X = _as_features(raw.X[part])
+    X: NDArray[Any] = narrow(raw.X[part].reshape(len(raw.X[part]), -1))
     y = None if raw.y is None else _as_labels(raw.y, str(path))[part]
     picture = None if raw.X.ndim == 2 else Picture("image", raw.X.shape[1:])
-    X, units = divide(X, 255) if picture and raw.X.dtype == np.uint8 else (X, None)
-    return Dataset(X, y, picture, _feature_names(raw, picture), units)
+    units = None
+    if scale and picture and raw.X.dtype == np.uint8:
+        X, units = divide(X, 255)
+    is_table = picture is None and (path.suffix.lower() == ".csv" or bool(raw.feature_names))
+    return Dataset(X, y, picture, _feature_names(raw, picture), units, is_table)
 
 
 def _split(name: str, split: str, splits: Mapping[str, slice]) -> slice:
@@ -220,9 +225,7 @@ def _feature_names(
 
 def _as_features(X: NDArray[Any]) -> NDArray[np.float32]:
     """Returns a new float32 (n_samples, n_features) array, C-contiguous."""
-    # a value too large for float32 becomes inf, which the estimators refuse
-    with np.errstate(over="ignore"):
-        return X.reshape(len(X), -1).astype(np.float32, order="C")
+    return X.reshape(len(X), -1).astype(np.float32, order="C")
 
 
 def _as_labels(y: NDArray[Any], where: str) -> NDArray[np.int64]:

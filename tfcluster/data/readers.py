@@ -225,10 +225,10 @@ def _label(path: Path, line: int, cell: str) -> str:
 
 def _numbers(
     path: Path, line: int, cells: Sequence[str], names: Sequence[str], skip: int | None
-) -> NDArray[np.float32]:
+) -> NDArray[np.float64]:
     values = [i for i in range(len(cells)) if i != skip]
     try:
-        return np.array([_number(cells[i] or "nan") for i in values], np.float32)
+        return np.array([_number(cells[i] or "nan") for i in values], np.float64)
     except ValueError:
         bad = next(i for i in values if not _is_number(cells[i]))
         raise InputError(
