@@ -272,13 +272,14 @@ class RunFolder:
 
 def check_new_folder(folder: Path) -> None:
     """Raises `InputError` if a folder holds a run or anything else but what a killed run left."""
-    if (folder / "config.json").exists():
+    # looked at once: another run may begin at any moment
+    found = list(folder.iterdir()) if folder.is_dir() else []
+    names = {path.name for path in found if not is_temporary(path)} - {LOCK_NAME}
+    if "config.json" in names:
         raise InputError(
             f"{folder} already holds a run. Resume it with --resume, or choose another --out."
         )
-    if folder.is_dir() and any(
-        path.name != LOCK_NAME and not is_temporary(path) for path in folder.iterdir()
-    ):
+    if names:
         raise InputError(f"{folder} is not empty. Choose another --out.")
 
 
