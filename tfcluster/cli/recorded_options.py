@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from typer.models import ParameterInfo
 
+from tfcluster.cli.folder_lock import FolderLock
 from tfcluster.cli.options import ExecutionOptions, RunOptions
 from tfcluster.cli.run_folder import RunFolder, check_new_folder, check_recorded
 from tfcluster.data.loading import check_exists
@@ -108,6 +109,7 @@ def _add_run(groups: Sequence[Any], given: Sequence[Values]) -> list[Values]:
     chosen, execution = given
     out = execution_type(**execution).choose_folder(options_type(**chosen))
     recorded = RunFolder.open(out).config
+    FolderLock(out).release()  # refuses to join a living run before TensorFlow is imported
     where = out / "config.json"
     before = {**check_values(options_type, recorded, where), **chosen}
     options: RunOptions = options_type(**before)
