@@ -56,7 +56,7 @@ def federate_clustergan(
         "federated_clustergan", options, config, dataset, out, execution, console
     ) as run:
         run.fit(model)
-        model.save(run.path / "model.npz")
+        run.save(model.to_clustergan())
         run.write_client_labels(model, lambda x: _z_c(model, x).max(axis=1))
         console.print("Scoring and drawing ...")
         scores = _scores(model, run)

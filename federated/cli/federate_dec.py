@@ -48,7 +48,7 @@ def federate_dec(
     model.check(dataset, config)
     with begin_run("federated_dec", options, config, dataset, out, execution, console) as run:
         run.fit(model)
-        model.save(run.path / "model.npz")
+        run.save(model.to_dec())
         run.write_client_labels(model, lambda x: model.soft_assign(x).max(axis=1))
         console.print("Scoring and drawing ...")
         X = model.standardized(dataset.pooled()[0])

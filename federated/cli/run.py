@@ -15,16 +15,15 @@ from rich.console import Console
 from federated.backends.descriptions import BACKENDS, TFF, BackendDescription, Flower
 from federated.cli.options import FederateExecution, FederateOptions
 from federated.core.records import RoundRecord
-from federated.data.federated_dataset import (
-    FederatedDataset,
-    PartitionConfig,
-    load_federated_dataset,
-)
+from federated.data.federated_dataset import FederatedDataset
 from tfcluster import metrics
 from tfcluster.cli import pictures
 from tfcluster.cli.cluster_tables import print_clusters, print_partition, print_profile
 from tfcluster.cli.run_folder import RunFolder, format_labels, open_run_folder, settle_threads
 from tfcluster.cli.score_tables import MethodScores, print_scores
+from tfcluster.cli.tables import Ids, save_named, show_tables
+from tfcluster.clustergan.estimator import ClusterGAN
+from tfcluster.dec.estimator import DEC
 from tfcluster.errors import InputError, unknown_name
 from tfcluster.runtime import collect_provenance, set_threads
 from tfcluster.training.kmeans import fit_kmeans
@@ -70,8 +69,7 @@ def prepare(
     find_workers(execution, 1)
     out = execution.choose_folder(algorithm, options)
     options = settle_threads(options, out, execution.resume)
-    how = PartitionConfig(options.partition, options.clients, options.alpha, options.per_client)
-    return options, out, load_federated_dataset(options.dataset, how, options.seed)
+    return options, out, options.load()
 
 
 def choose_numbers(options: FederateOptions, dataset: FederatedDataset) -> range:
@@ -119,15 +117,24 @@ class FederatedRun:
     def write_client_labels(self, model: Any, confidence: Confidence) -> None:
         """Writes `clients/NAME/labels.csv` for every client, and prints the clusters."""
         found = []
-        for name, (x, _) in zip(self.dataset.names, self.dataset.clients, strict=True):
+        for i, (name, (x, _)) in enumerate(
+            zip(self.dataset.names, self.dataset.clients, strict=True)
+        ):
             labels, certainty = model.client_labels_[name], confidence(x)
-            rows = zip(range(len(labels)), labels.tolist(), certainty.tolist(), strict=True)
             path = Path("clients") / name.replace("/", "_") / "labels.csv"
-            self.folder.write_text(str(path), format_labels(rows))
+            self.folder.write_text(str(path), format_labels(labels, certainty, self._ids(i)))
             found.append(certainty)
         _, y = self.dataset.pooled()
         labels, certainty = pool_labels(model), np.concatenate(found)
         print_clusters(self.console, labels, certainty, model.n_clusters_, y)
+
+    def _ids(self, client: int) -> Ids | None:
+        dataset = self.dataset
+        return Ids(dataset.id_column, dataset.ids[client].tolist()) if dataset.ids else None
+
+    def save(self, model: DEC | ClusterGAN) -> None:
+        """Writes the model with the names of its features."""
+        save_named(model, self.path / "model.npz", self.dataset.column_names)
 
     def show_profile(self, model: Any) -> None:
         """Prints, writes and draws the mean and spread of each cluster's features."""
@@ -196,7 +203,9 @@ def begin_run(
     console: Console,
 ) -> Iterator[FederatedRun]:
     """Opens a run's folder and shows the clients, once everything was checked."""
-    folder = open_run_folder(algorithm, options, config, out, execution.resume)
+    tables = dataset.tables
+    folder = open_run_folder(algorithm, options, config, out, execution.resume, tables)
+    show_tables(console, tables)
     set_threads(options.n_threads)
     with folder.announce(console):
         counts, classes = dataset.counts(), dataset.classes or ("samples",)

@@ -37,8 +37,9 @@ class Parsed(NamedTuple):
 def add_command(app: typer.Typer, name: str, run: str, *groups: type, help: str) -> None:
     """Adds a command whose options are the fields of dataclasses.
 
-    An option that is not given has its field's default. `--verbose`, which shows TensorFlow's log,
-    is added to the options.
+    An option that is not given has its field's default. A group's method `check`, if it has one, is
+    called before the module that runs is imported, which may take seconds. `--verbose`, which shows
+    TensorFlow's log, is added to the options.
 
     Args:
       app: The app that gets the command; it may be part of another app.
@@ -62,6 +63,9 @@ def add_command(app: typer.Typer, name: str, run: str, *groups: type, help: str)
         instances = [
             group(**_given(own, values)) for group, own in zip(groups, options, strict=True)
         ]
+        for instance in instances:
+            if hasattr(instance, "check"):
+                instance.check()
         module, _, function = run.partition(":")
         getattr(importlib.import_module(module), function)(*instances, console=Console())
 

@@ -25,11 +25,13 @@ from tfcluster.cli.score_tables import (
     print_trials,
     rank_trial,
 )
+from tfcluster.cli.tables import find_ids, get_column_names, get_tables, save_named, show_tables
 from tfcluster.clustergan.codes import cluster_codes
 from tfcluster.clustergan.estimator import ClusterGAN
 from tfcluster.clustergan.networks import check_samples
 from tfcluster.config import GANConfig
 from tfcluster.data.loading import DATASETS, Dataset, load_data
+from tfcluster.data.table_options import TableOptions
 from tfcluster.errors import InputError
 from tfcluster.profile import ClusterProfile
 from tfcluster.runtime import collect_provenance, set_threads
@@ -76,7 +78,7 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
     out = execution.choose_folder("clustergan", options)
     options = settle_threads(options, out, execution.resume)
     config = options.build_config()
-    splits = load_splits(options.dataset)
+    splits = load_splits(options.dataset, options.table_options())
     numbers = options.parse_n_clusters(splits.fit.y)
     if len(numbers) > 1:
         raise InputError(
@@ -85,7 +87,9 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
         )
     X = check_matrix(ClusterGAN(), splits.fit.X, min_samples=numbers[0], reset=True)
     check_samples(X, config)
-    run = open_run_folder("clustergan", options, config, out, execution.resume)
+    tables = get_tables(splits.fit)
+    run = open_run_folder("clustergan", options, config, out, execution.resume, tables)
+    show_tables(console, tables)
     set_threads(options.n_threads, per_operation=config.has_large_products)
     task = _Task(options, config, splits, numbers[0], execution.checkpoint_seconds, console)
     with run.announce(console):
@@ -101,20 +105,21 @@ def _check_seeds(options: GANOptions) -> None:
         )
 
 
-def load_splits(dataset: str) -> Splits:
+def load_splits(dataset: str, table: TableOptions | None = None) -> Splits:
     """Returns the samples of a named data set or a file.
 
     Args:
       dataset: What `load_data` takes.
+      table: How a table is written, and what its columns are.
 
     Raises:
       InputError: If the data cannot be downloaded, read or used.
     """
     info = DATASETS.get(dataset)
     if info is None or "fit" not in info.splits:
-        everything = load_data(dataset)
+        everything = load_data(dataset, table=table)
         return Splits(everything, everything, everything)
-    return Splits(*(load_data(dataset, split) for split in Splits._fields))
+    return Splits(*(load_data(dataset, split, table=table) for split in Splits._fields))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +163,7 @@ def _write_trials(task: _Task, run: RunFolder, trials: Sequence[_Trial], best: _
     """Writes and prints the comparison of trials, and keeps the best model."""
     records = [trial.record for trial in trials]
     result = {**_make_result(task, run, best), "trials": records, "summary": _summarize(records)}
-    best.gan.save(run.path / "model.npz")
+    save_named(best.gan, run.path / "model.npz", get_column_names(task.splits.fit))
     if math.isfinite(best.record["selection"]):
         pictures.draw_trials(run.path / "trials.png", records)
     run.write_json("result.json", {**result, **collect_provenance()})
@@ -277,11 +282,11 @@ def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
 
 def _write_results(trial: _Trial, task: _Task, run: RunFolder) -> None:
     gan = trial.gan
-    gan.save(run.path / "model.npz")
+    save_named(gan, run.path / "model.npz", get_column_names(task.splits.fit))
     for network in gan.networks_:
         network.save(run.path / f"{network.name}.keras")
     z_c = _encode_clusters(gan, task.splits.fit.X)
-    run.write_labels(gan.labels_, z_c.max(axis=1))
+    run.write_labels(gan.labels_, z_c.max(axis=1), find_ids(task.splits.fit.table))
     run.write_history(gan.history_)
     profile = _make_profile(gan, task.splits.fit)
     run.write_text("profile.csv", profile.to_csv())

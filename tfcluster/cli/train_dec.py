@@ -20,6 +20,7 @@ from tfcluster.cli.score_tables import (
     print_n_clusters,
     print_scores,
 )
+from tfcluster.cli.tables import find_ids, get_column_names, get_tables, save_named, show_tables
 from tfcluster.config import DECConfig
 from tfcluster.data.loading import Dataset, load_data
 from tfcluster.dec.autoencoder import Pretrained, load_pretrained
@@ -49,13 +50,14 @@ def train_dec(options: DECOptions, execution: DECExecution, *, console: Console)
     out = execution.choose_folder("dec", options)
     options = settle_threads(options, out, execution.resume)
     config = options.build_config()
-    data = load_data(options.dataset)
+    data = load_data(options.dataset, table=options.table_options())
     numbers = options.parse_n_clusters(data.y)
     check_n_clusters(numbers[0])
     check_matrix(DEC(), data.X, min_samples=numbers[-1], reset=True)
     if options.pretrained is not None:
         load_pretrained(options.pretrained, data.X.shape[1], config)
-    run = open_run_folder("dec", options, config, out, execution.resume)
+    run = open_run_folder("dec", options, config, out, execution.resume, get_tables(data))
+    show_tables(console, get_tables(data))
     set_threads(options.n_threads)
     task = _Task(options, config, data, execution.checkpoint_seconds, console)
     with run.announce(console):
@@ -174,8 +176,8 @@ def _compare_methods(dec: DEC, task: _Task) -> MethodScores:
 
 def _write_results(dec: DEC, task: _Task, run: RunFolder, scores: MethodScores) -> None:
     q = dec.soft_assign(task.data.X)
-    dec.save(run.path / "model.npz")
-    run.write_labels(dec.labels_, q.max(axis=1))
+    save_named(dec, run.path / "model.npz", get_column_names(task.data))
+    run.write_labels(dec.labels_, q.max(axis=1), find_ids(task.data.table))
     run.write_history(dec.history_)
     profile = _make_profile(dec, task.data)
     run.write_text("profile.csv", profile.to_csv())

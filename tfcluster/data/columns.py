@@ -55,6 +55,8 @@ def take_columns(table: Table, options: TableOptions) -> RawData:
     X = np.column_stack([table.numbers(name, options.missing) for name in names])
     if options.features is None:
         _refuse_ids(table, names, X, options.keep)
+    is_new = options.features is not None  # of new samples, labels and groups may be missing
+    group = None if is_new else roles.get("group")
     report = TableReport(
         table.where,
         len(X),
@@ -62,11 +64,11 @@ def take_columns(table: Table, options: TableOptions) -> RawData:
         table.has_header,
         dropped=dropped,
         ids=table.texts(roles["id"]) if "id" in roles else None,
-        groups=_complete(table, roles["group"], "group", options) if "group" in roles else None,
+        groups=None if group is None else _complete(table, group, "group", options),
         guesses=table.guesses,
         **{f"{role}_column": name for role, name in roles.items()},
     )
-    y = None if label is None else _labels(table, label, options)
+    y = None if label is None or is_new else _labels(table, label, options)
     return RawData(X, y, feature_names=tuple(names) if table.has_header else (), table=report)
 
 

@@ -30,7 +30,8 @@ class TableOptions:
       decimal: The decimal mark, "." or ","; None to detect it.
       thousands: What stands between thousands; None to detect it.
       features: Names of the features, in the order that is needed; None for all other columns.
-        Other options may then name columns that the table does not have.
+        Labels and groups are then not read, and other options may name columns that the table does
+        not have.
       partial: Whether the id and the columns to drop may be absent, as in one file of several.
     """
 

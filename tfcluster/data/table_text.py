@@ -77,6 +77,16 @@ class NumberFormat(NamedTuple):
             raise ValueError(cell)
         return float(whole + ("." if mark else "") + fraction)
 
+    def parse_all(self, cells: Sequence[str]) -> list[float] | None:
+        """Returns the numbers in cells, quickly; None if `parse` must look at each."""
+        text = "".join(cells)
+        if self.thousands is not None or "_" in text or (self.decimal != "." and "." in text):
+            return None
+        try:
+            return [float(cell.replace(self.decimal, ".")) for cell in cells]
+        except ValueError:
+            return None
+
 
 def read_text(path: Path) -> str:
     """Returns the text of a file, of a .gz file, or of standard input.
@@ -283,23 +293,38 @@ def split_columns(lines: Sequence[Line], separator: str, n_columns: int) -> list
     return [np.array([str(cell).strip() for cell in column], object) for column in columns]
 
 
-_GROUPS = {
-    # digits, marks of thousands and decimals -> what the cell says
-    re.compile(r"\d{1,3}(\.\d{3})+,\d+"): ("thousands .", "decimal ,"),
-    re.compile(r"\d{1,3}(,\d{3})+\.\d+"): ("thousands ,", "decimal ."),
-    re.compile(r"\d{1,3}(,\d{3}){2,}"): ("thousands ,",),
-    re.compile(r"\d{1,3}(\.\d{3}){2,}"): ("thousands .",),
-    re.compile(r"[1-9]\d{0,2},\d{3}"): ("either ,",),
-    re.compile(r"[1-9]\d{0,2}\.\d{3}"): ("either .",),
-    re.compile(r"\d*,\d+([eE][+-]?\d+)?|\d+,"): ("decimal ,",),
-    re.compile(r"\d*\.\d+([eE][+-]?\d+)?|\d+\."): ("decimal .",),
+_MARKED = re.compile(
+    r"""[+-]?(?:
+    (?P<point_comma>\d{1,3}(\.\d{3})+,\d+)          # 1.234,5
+    |(?P<comma_point>\d{1,3}(,\d{3})+\.\d+)         # 1,234.5
+    |(?P<commas>\d{1,3}(,\d{3}){2,})                # 1,234,567
+    |(?P<points>\d{1,3}(\.\d{3}){2,})               # 1.234.567
+    |(?P<maybe_comma>[1-9]\d{0,2},\d{3})            # 1,234
+    |(?P<maybe_point>[1-9]\d{0,2}\.\d{3})           # 1.234
+    |(?P<comma>\d*,\d+([eE][+-]?\d+)?|\d+,)         # 1,5
+    |(?P<point>\d*\.\d+([eE][+-]?\d+)?|\d+\.)       # 1.5
+    )""",
+    re.VERBOSE,
+)
+_SHAPE = re.compile("[1-9]")
+_SAYS = {
+    "point_comma": ("thousands .", "decimal ,"),
+    "comma_point": ("thousands ,", "decimal ."),
+    "commas": ("thousands ,",),
+    "points": ("thousands .",),
+    "maybe_comma": ("either ,",),
+    "maybe_point": ("either .",),
+    "comma": ("decimal ,",),
+    "point": ("decimal .",),
 }
 
 
 def _classify(cell: str) -> tuple[str, ...] | None:
     """Returns what a number with marks says about the format; None without marks."""
-    digits = cell[1:] if cell[:1] in "+-" else cell
-    return next((says for pattern, says in _GROUPS.items() if pattern.fullmatch(digits)), None)
+    found = _MARKED.fullmatch(cell)
+    if found is None:
+        return None
+    return next(_SAYS[name] for name, text in found.groupdict().items() if text is not None)
 
 
 def choose_number_format(
@@ -316,12 +341,14 @@ def choose_number_format(
     """
     if decimal is not None or thousands is not None:
         return _asked_format(decimal, thousands)
-    if separator == "," and not any("," in cell for column in columns for cell in column):
-        return NumberFormat()  # a decimal comma would have separated
+    # where no cell has a comma, points are decimal marks; ; is of countries where they may not be
+    if separator != ";" and not any("," in "".join(column) for column in columns):
+        return NumberFormat()
     examples: dict[str, str] = {}
     for column in columns:
-        for cell in column:
-            if "," in cell or "." in cell:
+        # digits are alike, so that few different cells are left
+        for shape, cell in {_SHAPE.sub("2", cell): cell for cell in column}.items():
+            if "," in shape or "." in shape:
                 for says in _classify(cell) or ():
                     examples.setdefault(says, cell)
     return _judge(where, examples, separator)

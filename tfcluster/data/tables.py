@@ -111,6 +111,9 @@ class Table:
         return values
 
     def _parse(self, name: str, column: NDArray[Any], marks: frozenset[str]) -> NDArray[Any]:
+        numbers = self.number_format.parse_all(column.tolist())
+        if numbers is not None:
+            return np.array(numbers)
         parse, missing = self.number_format.parse, marks | MISSING
         values = np.empty(len(column))
         for i, cell in enumerate(column):
