@@ -20,6 +20,7 @@ from tfcluster.cli.dry_run import (
     count_gan_products,
     print_plan,
 )
+from tfcluster.cli.tables import show_tables
 
 _FLOAT_BYTES = 4
 
@@ -42,6 +43,7 @@ def print_federated_plan(
       config: The `FederatedDECConfig` or `FederatedGANConfig`.
       console: Where to print.
     """
+    show_tables(console, dataset.tables)
     print_partition(console, dataset.counts(), dataset.names, dataset.classes or ("samples",))
     n_clients = options.clients_per_round or len(dataset.names)
     if isinstance(config, FederatedDECConfig):

@@ -59,7 +59,7 @@ def federate_clustergan(
         return
     with begin_run(options, config, dataset, out, execution, console) as run:
         run.fit(model)
-        run.folder.save_model(model, find_units(options.dataset, dataset))
+        run.save(model.to_clustergan(), find_units(options.dataset, dataset))
         run.write_client_labels(model, lambda x: _z_c(model, x).max(axis=1))
         console.print("Scoring and drawing ...")
         scores = _scores(model, run)

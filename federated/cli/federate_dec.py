@@ -53,7 +53,7 @@ def federate_dec(
         return
     with begin_run(options, config, dataset, out, execution, console) as run:
         run.fit(model)
-        run.folder.save_model(model, find_units(options.dataset, dataset))
+        run.save(model.to_dec(), find_units(options.dataset, dataset))
         run.write_client_labels(model, lambda x: model.soft_assign(x).max(axis=1))
         console.print("Scoring and drawing ...")
         X = model.standardized(dataset.pooled()[0])

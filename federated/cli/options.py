@@ -12,12 +12,18 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from federated.data.federated_dataset import (
+    FederatedDataset,
+    PartitionConfig,
+    load_federated_dataset,
+)
 from tfcluster.cli.options import (
     ASSIGNMENTS,
     ExecutionOptions,
     RunOptions,
     make_set_option,
 )
+from tfcluster.data.loading import DATASETS
 
 Partition = Literal["iid", "dirichlet", "shards", "quantity", "one_class", "natural"]
 AggregationName = Literal[
@@ -65,6 +71,20 @@ class FederateOptions(RunOptions):
         Centroids, typer.Option(help="How initial centroids are found; lloyd is exact.")
     ] = "lloyd"
     evaluate_every: Annotated[int, typer.Option(min=1, help="Rounds between two scores.")] = 10
+
+    def check(self) -> None:
+        """Reads all files before TensorFlow is imported, so that a wrong one is refused at once."""
+        if self.dataset not in DATASETS:
+            self.load()
+
+    def load(self) -> FederatedDataset:
+        """Returns the clients.
+
+        Raises:
+          InputError: If the data cannot be loaded or partitioned like this.
+        """
+        how = PartitionConfig(self.partition, self.clients, self.alpha, self.per_client)
+        return load_federated_dataset(self.dataset, how, self.seed, self.table_options())
 
     def estimator_arguments(self, *names: str) -> dict[str, Any]:
         """Returns the estimator's arguments: the common ones, and those of these names."""

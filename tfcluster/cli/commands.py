@@ -44,8 +44,9 @@ def add_command(
 ) -> None:
     """Adds a command whose options are the fields of dataclasses.
 
-    An option that is not given has its field's default. `--verbose`, which shows TensorFlow's log,
-    is added to the options.
+    An option that is not given has its field's default. A group's method `check`, if it has one, is
+    called before the module that runs is imported, which may take seconds. `--verbose`, which shows
+    TensorFlow's log, is added to the options.
 
     Args:
       app: The app that gets the command; it may be part of another app.
@@ -74,6 +75,9 @@ def add_command(
             given = _find(complete)(groups, given)
         instances = [group(**own) for group, own in zip(groups, given, strict=True)]
         with scratch_folder():
+            for instance in instances:
+                if hasattr(instance, "check"):
+                    instance.check()
             _find(run)(*instances, console=CleanConsole())
 
     flag = typer.Option("--verbose", help="Show TensorFlow's log.")

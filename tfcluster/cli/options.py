@@ -6,6 +6,7 @@ Nothing here imports TensorFlow or scikit-learn.
 from __future__ import annotations
 
 import ast
+import csv
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ import typer
 
 from tfcluster.cli.commands import Parsed
 from tfcluster.config import DECConfig, GANConfig, get_dec_config, get_gan_config, override
+from tfcluster.data.loading import DATASETS, load_data
+from tfcluster.data.table_options import TableOptions
 from tfcluster.errors import InputError
 from tfcluster.runtime import MOST_THREADS, count_cores
 
@@ -54,8 +57,81 @@ def make_set_option(examples: str) -> Any:
     return typer.Option("--set", metavar="FIELD=VALUE", help=help_text)
 
 
+def split_names(text: str | None) -> tuple[str, ...]:
+    """Returns names that a comma separates; a name with a comma stands in quotes.
+
+    Args:
+      text: E.g. `age,"height, cm"`; None for no names.
+    """
+    if text is None:
+        return ()
+    return tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True)) if name)
+
+
 @dataclasses.dataclass(frozen=True)
-class RunOptions:
+class TableArguments:
+    """Options about tables; see `tfcluster.data.TableOptions`.
+
+    Attributes:
+      label_column: Column of the labels, or "none".
+      id_column: Column that names the samples.
+      group_column: Column with the group of each sample.
+      drop: Columns to leave out, separated by commas.
+      keep: Columns that are features although they look like ids, separated by commas.
+      missing: Marks of missing values, separated by commas.
+      header: Whether the first row names the columns; None to decide by its cells.
+      separator: What separates columns; None to detect it.
+      decimal: The decimal mark; None to detect it.
+      thousands: What stands between thousands; None to detect it.
+    """
+
+    label_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|none", help="Column of the labels. [default: label]"),
+    ] = None
+    id_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Column that names the samples, for labels.csv."),
+    ] = None
+    group_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Column of the clients of --partition natural."),
+    ] = None
+    drop: Annotated[str | None, typer.Option(metavar="A,B", help="Columns to leave out.")] = None
+    keep: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Features although they look like ids.")
+    ] = None
+    missing: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Marks of missing values, e.g. -999, beside ?, NA, null."),
+    ] = None
+    header: Annotated[
+        bool | None,
+        typer.Option("--header/--no-header", help="Whether the first row names the columns."),
+    ] = None
+    separator: Annotated[
+        str | None,
+        typer.Option(help="A character, or comma, semicolon, tab or space. [default: detected]"),
+    ] = None
+    decimal: Annotated[
+        str | None, typer.Option(help="Decimal mark, . or , [default: detected]")
+    ] = None
+    thousands: Annotated[
+        str | None, typer.Option(help="Mark between thousands. [default: detected]")
+    ] = None
+
+    def table_options(self) -> TableOptions:
+        """Returns how tables are written, and what their columns are."""
+        values = {field.name: getattr(self, field.name) for field in _TABLE_FIELDS}
+        lists = {name: split_names(values[name]) for name in ("drop", "keep", "missing")}
+        return TableOptions(**{**values, **lists})
+
+
+_TABLE_FIELDS = dataclasses.fields(TableArguments)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions(TableArguments):
     """Options of every training command that the trained weights depend on.
 
     Attributes:
@@ -74,7 +150,7 @@ class RunOptions:
     """Name of the algorithm in results."""
 
     dataset: Annotated[
-        str, typer.Option(help="Name of a data set, or a .npz, .npy or .csv file.")
+        str, typer.Option(help="Name of a data set, or a file: .csv, .npz, ... or - for a table.")
     ] = "digits"
     preset: Annotated[
         str,
@@ -103,6 +179,15 @@ class RunOptions:
             help="Bring features to mean 0 and sd 1, and fill missing values. [default: tables]",
         ),
     ] = None
+
+    def check(self) -> None:
+        """Reads a file before TensorFlow is imported, so that a wrong one is refused at once.
+
+        Raises:
+          InputError: If it cannot be read.
+        """
+        if self.dataset not in DATASETS:
+            load_data(self.dataset, table=self.table_options())
 
     @property
     def n_threads(self) -> int:
@@ -275,9 +360,9 @@ class GANExecution(ExecutionOptions):
     checkpoint_seconds: Annotated[float, _CHECKPOINTS] = 180.0
 
 
-@dataclasses.dataclass(frozen=True)
-class PredictOptions:
-    """Options of `tfcluster predict`.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictOptions(TableArguments):
+    """Options of `tfcluster predict`; those of tables are the run's unless they are given.
 
     Attributes:
       run: Folder of a finished run.
@@ -286,7 +371,9 @@ class PredictOptions:
     """
 
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")]
-    file: Annotated[str, typer.Argument(help="A .npz, .npy or .csv file, or a data set's name.")]
+    file: Annotated[
+        str, typer.Argument(help="A file, - for a table in standard input, or a data set's name.")
+    ]
     out: Annotated[
         Path | None, typer.Option(help="CSV file to write. [default: standard output]")
     ] = None

@@ -64,7 +64,13 @@ def _add_file(path: Path, groups: Sequence[Any], given: Sequence[Values]) -> lis
         )
     values |= values.pop("execution", None) or {}
     known = [field.name for group in groups for field in dataclasses.fields(group)]
-    others = {"config", "id", *PACKAGES, *collect_provenance()}  # what config.json holds beside
+    others = {
+        "config",
+        "id",
+        "tables",
+        *PACKAGES,
+        *collect_provenance(),
+    }  # what config.json holds beside
     for name in set(values) - set(known) - others:
         raise unknown_name(f"option in {path}:", name, known)
     if "overrides" in values:

@@ -29,7 +29,9 @@ from rich.markup import escape
 
 from tfcluster.cli.folder_lock import LOCK_NAME, FolderLock
 from tfcluster.cli.options import ExecutionOptions, RunOptions
+from tfcluster.cli.tables import Ids
 from tfcluster.config import to_dict
+from tfcluster.data.table_options import TableReport
 from tfcluster.errors import InputError
 from tfcluster.files import atomic_write, is_temporary
 from tfcluster.runtime import collect_provenance, refuse_newer
@@ -163,18 +165,20 @@ class RunFolder:
         """
         self.write_text(name, json.dumps(replace_nan(value), indent=2) + "\n")
 
-    def write_labels(self, labels: np.ndarray, confidence: np.ndarray) -> Path:
-        """Writes `labels.csv`: row of the data, label, and confidence.
+    def write_labels(
+        self, labels: np.ndarray, confidence: np.ndarray, ids: Ids | None = None
+    ) -> Path:
+        """Writes `labels.csv`: row of the data, its id if there is one, label, and confidence.
 
         Args:
           labels: `(n_samples,)` clusters.
           confidence: `(n_samples,)` how certain the model is of each label.
+          ids: Names of the samples, or None.
 
         Returns:
           The file.
         """
-        rows = zip(range(len(labels)), labels.tolist(), confidence.tolist(), strict=True)
-        return self.write_text("labels.csv", format_labels(rows))
+        return self.write_text("labels.csv", format_labels(labels, confidence, ids))
 
     def write_history(self, history: Sequence[Record]) -> None:
         """Replaces `metrics.jsonl`, in which an interrupted run may have records twice."""
@@ -303,7 +307,11 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def open_run_folder(
-    options: RunOptions, config: Any, out: Path, execution: ExecutionOptions
+    options: RunOptions,
+    config: Any,
+    out: Path,
+    execution: ExecutionOptions,
+    tables: Sequence[TableReport] = (),
 ) -> RunFolder:
     """Returns a new run's folder, or that of the run to resume; both are locked.
 
@@ -312,6 +320,7 @@ def open_run_folder(
       config: The configuration.
       out: The folder.
       execution: How it is trained; says whether to resume.
+      tables: What the columns of the run's tables were taken as, for `config.json`.
 
     Raises:
       InputError: If `out` is taken, or its run has other options.
@@ -325,7 +334,9 @@ def open_run_folder(
         "config": to_dict(config),
         "execution": execution.to_record(),
     }
-    return RunFolder.create(out, {**asked, **collect_provenance()})
+    described = [{"file": table.file, **table.to_dict()} for table in tables]
+    columns = {"tables": described} if described else {}
+    return RunFolder.create(out, {**asked, **columns, **collect_provenance()})
 
 
 def check_recorded(out: Path, recorded: Mapping[str, Any], options: RunOptions) -> None:
@@ -355,16 +366,24 @@ def settle_threads(options: Options) -> Options:
     return dataclasses.replace(options, threads=options.n_threads)
 
 
-def format_labels(rows: Any) -> str:
-    """Returns CSV text of a table of labels.
+def format_labels(labels: np.ndarray, confidence: np.ndarray, ids: Ids | None = None) -> str:
+    """Returns CSV text of a table of row, id if there is one, label and confidence.
 
     Args:
-      rows: Tuples of row, label and confidence.
+      labels: `(n_samples,)` clusters.
+      confidence: `(n_samples,)` how certain the model is of each label.
+      ids: Names of the samples, or None.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("row", "label", "confidence"))
-    writer.writerows((row, label, f"{q:.6f}") for row, label, q in rows)
+    columns: dict[str, Sequence[Any]] = {"row": range(len(labels))}
+    if ids is not None:
+        name = f"id {ids.name}" if ids.name in ("row", "label", "confidence") else ids.name
+        columns[name] = ids.values
+    columns["label"] = labels.tolist()
+    columns["confidence"] = [f"{q:.6f}" for q in confidence.tolist()]
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
     return text.getvalue()
 
 

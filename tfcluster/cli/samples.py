@@ -9,6 +9,7 @@ import numpy as np
 
 from tfcluster.data.catalog import DATASETS, needs_scaling
 from tfcluster.data.loading import Dataset, load_data
+from tfcluster.data.table_options import TableOptions
 from tfcluster.scaling import Standardizer
 
 
@@ -17,19 +18,26 @@ class _HasUnits(Protocol):
     def units(self) -> Standardizer | None: ...
 
 
-def load_samples(dataset: str, standardize: bool | None, split: str = "all") -> Dataset:
+def load_samples(
+    dataset: str,
+    standardize: bool | None,
+    split: str = "all",
+    table: TableOptions | None = None,
+) -> Dataset:
     """Returns the samples that the estimator gets.
 
     Args:
       dataset: What `load_data` takes.
       standardize: The command's option; None leaves it to `Dataset.has_units`.
       split: As for `load_data`.
+      table: Likewise.
 
     Raises:
       InputError: If the data cannot be downloaded, read or used.
     """
     # `load_data` standardizes some named data sets itself, unless the option decides
-    return load_data(dataset, split, standardize=standardize is None or dataset not in DATASETS)
+    scale = standardize is None or dataset not in DATASETS
+    return load_data(dataset, split, standardize=scale, table=table)
 
 
 def find_units(dataset: str, data: _HasUnits) -> Standardizer | None:

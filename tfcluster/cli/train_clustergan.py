@@ -28,11 +28,13 @@ from tfcluster.cli.score_tables import (
     print_trials,
     rank_trial,
 )
+from tfcluster.cli.tables import find_ids, get_column_names, get_tables, show_tables, with_names
 from tfcluster.clustergan.codes import cluster_codes
 from tfcluster.clustergan.estimator import ClusterGAN
 from tfcluster.clustergan.networks import check_samples
 from tfcluster.config import GANConfig
 from tfcluster.data.loading import DATASETS, Dataset
+from tfcluster.data.table_options import TableOptions
 from tfcluster.errors import InputError
 from tfcluster.profile import ClusterProfile
 from tfcluster.runtime import collect_provenance, set_threads
@@ -80,7 +82,7 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
     out = execution.choose_folder(options)
     options = settle_threads(options)
     config = options.build_config()
-    splits = load_splits(options.dataset, options.standardize)
+    splits = load_splits(options.dataset, options.standardize, options.table_options())
     numbers = options.parse_n_clusters(splits.fit.y)
     if len(numbers) > 1:
         raise InputError(
@@ -101,6 +103,8 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
     )
     standardizer = Standardizer.fit(X) if standardize else None
     check_samples(X if standardizer is None else standardizer(X), config)
+    tables = get_tables(splits.fit)
+    show_tables(console, tables)
     if execution.dry_run:
         print_plan(
             console,
@@ -110,7 +114,7 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
             options.n_threads,
         )
         return
-    run = open_run_folder(options, config, out, execution)
+    run = open_run_folder(options, config, out, execution, tables)
     set_threads(options.n_threads, per_operation=config.has_large_products)
     shown = Splits(*(standardized(part, standardizer) for part in splits))
     task = _Task(
@@ -136,21 +140,28 @@ def _check_seeds(options: GANOptions) -> None:
         )
 
 
-def load_splits(dataset: str, standardize: bool | None = None) -> Splits:
+def load_splits(
+    dataset: str, standardize: bool | None = None, table: TableOptions | None = None
+) -> Splits:
     """Returns the samples of a named data set or a file.
 
     Args:
       dataset: What `load_data` takes.
       standardize: As for `load_samples`.
+      table: How a table is written, and what its columns are.
 
     Raises:
       InputError: If the data cannot be downloaded, read or used.
     """
+
+    def load(split: str) -> Dataset:
+        return load_samples(dataset, standardize, split, table)
+
     info = DATASETS.get(dataset)
     if info is None or "fit" not in info.splits:
-        everything = load_samples(dataset, standardize)
+        everything = load("all")
         return Splits(everything, everything, everything)
-    return Splits(*(load_samples(dataset, standardize, split) for split in Splits._fields))
+    return Splits(*map(load, Splits._fields))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -336,7 +347,7 @@ def _write_results(trial: _Trial, task: _Task, run: RunFolder) -> None:
     for network in gan.networks_:
         run.write_network(network)
     z_c = _encode_clusters(gan, task.splits.fit.X)
-    run.write_labels(gan.labels_, z_c.max(axis=1))
+    run.write_labels(gan.labels_, z_c.max(axis=1), find_ids(task.splits.fit.table))
     run.write_history(gan.history_)
     profile = _make_profile(gan, task.shown.fit)
     run.write_text("profile.csv", profile.to_csv())
@@ -346,7 +357,9 @@ def _write_results(trial: _Trial, task: _Task, run: RunFolder) -> None:
 
 
 def _save(gan: ClusterGAN, task: _Task, run: RunFolder) -> None:
-    run.save_model(gan, find_units(task.options.dataset, task.splits.fit))
+    data = task.splits.fit
+    units = find_units(task.options.dataset, data)
+    run.save_model(with_names(gan, get_column_names(data)), units)
 
 
 def _make_result(task: _Task, run: RunFolder, trial: _Trial) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from tfcluster.cli.score_tables import (
     print_n_clusters,
     print_scores,
 )
+from tfcluster.cli.tables import find_ids, get_column_names, get_tables, show_tables, with_names
 from tfcluster.config import DECConfig
 from tfcluster.data.loading import Dataset
 from tfcluster.dec.autoencoder import Pretrained, load_pretrained
@@ -55,7 +56,7 @@ def train_dec(options: DECOptions, execution: DECExecution, *, console: Console)
     out = execution.choose_folder(options)
     options = settle_threads(options)
     config = options.build_config()
-    data = load_samples(options.dataset, options.standardize)
+    data = load_samples(options.dataset, options.standardize, table=options.table_options())
     numbers = options.parse_n_clusters(data.y)
     check_n_clusters(numbers[0])
     standardize = data.has_units if options.standardize is None else options.standardize
@@ -63,6 +64,8 @@ def train_dec(options: DECOptions, execution: DECExecution, *, console: Console)
     shown = standardized(data, Standardizer.fit(X) if standardize else None)
     if options.pretrained is not None:
         load_pretrained(options.pretrained, data.X.shape[1], config)
+    tables = get_tables(data)
+    show_tables(console, tables)
     if execution.dry_run:
         n_samples, n_features = data.X.shape
         print_plan(
@@ -73,7 +76,7 @@ def train_dec(options: DECOptions, execution: DECExecution, *, console: Console)
             options.n_threads,
         )
         return
-    run = open_run_folder(options, config, out, execution)
+    run = open_run_folder(options, config, out, execution, tables)
     set_threads(options.n_threads)
     task = _Task(options, config, data, shown, standardize, execution.checkpoint_seconds, console)
     with run.announce(console):
@@ -208,8 +211,9 @@ def _compare_methods(dec: DEC, task: _Task) -> MethodScores:
 
 def _write_results(dec: DEC, task: _Task, run: RunFolder, scores: MethodScores) -> None:
     q = dec.soft_assign(task.data.X)
-    run.save_model(dec, find_units(task.options.dataset, task.data))
-    run.write_labels(dec.labels_, q.max(axis=1))
+    units = find_units(task.options.dataset, task.data)
+    run.save_model(with_names(dec, get_column_names(task.data)), units)
+    run.write_labels(dec.labels_, q.max(axis=1), find_ids(task.data.table))
     run.write_history(dec.history_)
     profile = _make_profile(dec, task.shown)
     run.write_text("profile.csv", profile.to_csv())

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tfcluster.data.table_options import TableReport
 from tfcluster.scaling import Standardizer
 
 
@@ -51,6 +52,8 @@ class Dataset:
       feature_names: Name of each feature.
       units: What undoes the scaling: features times `sd` plus `mean` are in their original units.
         None if the features are in original units, or each sample is scaled by itself.
+      has_columns: Whether the names are those of a table's columns, which new samples must match.
+      table: What the columns of a table were taken as.
       is_table: Whether it is a file's table, whose columns have units of their own.
     """
 
@@ -59,6 +62,8 @@ class Dataset:
     picture: Picture | None
     feature_names: tuple[str, ...]
     units: Standardizer | None
+    has_columns: bool = False
+    table: TableReport | None = None
     is_table: bool = False
 
     @property
@@ -79,9 +84,11 @@ class RawData(NamedTuple):
       y: Labels, or None if there are none.
       n_train: Number of train samples; None if there is no split.
       feature_names: Name of each feature; empty if none were read.
+      table: What the columns of a table were taken as.
     """
 
     X: NDArray[Any]
     y: NDArray[Any] | None
     n_train: int | None = None
     feature_names: tuple[str, ...] = ()
+    table: TableReport | None = None
