@@ -68,7 +68,7 @@ def split_names(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True)) if name)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TableArguments:
     """Options about tables; see `tfcluster.data.TableOptions`.
 
@@ -360,7 +360,7 @@ class GANExecution(ExecutionOptions):
     checkpoint_seconds: Annotated[float, _CHECKPOINTS] = 180.0
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class PredictOptions(TableArguments):
     """Options of `tfcluster predict`; those of tables are the run's unless they are given.
 
