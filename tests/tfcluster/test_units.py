@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 from sklearn.base import clone
@@ -87,7 +88,8 @@ def test_a_table_is_standardized_and_its_missing_values_filled(table, tmp_path):
         np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(clone(dec).fit(x).labels_, dec.labels_)
     assert predict_file(run, path) == (run / "labels.csv").read_text()
-    np.testing.assert_array_equal(dec.predict(x), dec.labels_)
+    named = pd.DataFrame(x, columns=dec.feature_names_in_)
+    np.testing.assert_array_equal(dec.predict(named), dec.labels_)
     assert "income" in printed
     # in the original units
     profile = (run / "profile.csv").read_text()
