@@ -254,9 +254,9 @@ def _read(path: tf.Tensor, n_features: int, dtype: tf.DType) -> ClientData:
     y = tf.io.decode_raw(tf.io.read_file(path + ".y"), tf.int64)
     raw = tf.io.read_file(path + ".x")
     # the number of classes tells how many bytes a feature takes
+    n_bytes = tf.size(y) * n_features * tf.float64.size
     x = tf.cond(
-        tf.cast(tf.strings.length(raw), tf.int64)
-        == tf.size(y, tf.int64) * n_features * tf.float64.size,
+        tf.equal(tf.strings.length(raw), n_bytes),  # `==` compares objects in TFF's graphs
         lambda: tf.cast(tf.io.decode_raw(raw, tf.float64), dtype),
         lambda: tf.cast(tf.io.decode_raw(raw, tf.float32), dtype),
     )
