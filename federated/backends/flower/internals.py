@@ -26,6 +26,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
+from types import ModuleType
 from typing import Any
 
 from flwr.app import Message
@@ -63,7 +64,7 @@ class Stop(threading.Event):
         self._news.set()
 
     def announce(self) -> None:
-        """Says that messages were sent."""
+        """Wakes the engine, which has messages to hand out."""
         self._news.set()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -204,30 +205,29 @@ def _register_run(state: _LinkState) -> Run:
     return run
 
 
-@contextlib.contextmanager
-def keep_ray_on_loopback() -> Iterator[None]:
+def keep_ray_on_loopback() -> contextlib.AbstractContextManager[None]:
     """Makes servers of a Ray that starts in the block listen on the loopback address only."""
     from ray._private import ray_constants  # here, since a server app needs no Ray
 
-    before = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
+    return _set_to_false(ray_constants, "ENABLE_RAY_CLUSTER")
 
 
-@contextlib.contextmanager
-def silence_ray() -> Iterator[None]:
+def silence_ray() -> contextlib.AbstractContextManager[None]:
     """Prints nothing that Ray's servers say; what matters of it reaches us as messages."""
     from ray._private import worker
 
-    before = worker._worker_logs_enabled
-    worker._worker_logs_enabled = False
+    return _set_to_false(worker, "_worker_logs_enabled")
+
+
+@contextlib.contextmanager
+def _set_to_false(module: ModuleType, name: str) -> Iterator[None]:
+    """Sets a flag of a module to False while the block runs."""
+    before = getattr(module, name)
+    setattr(module, name, False)
     try:
         yield
     finally:
-        worker._worker_logs_enabled = before
+        setattr(module, name, before)
 
 
 def call_before_threads_end(function: Callable[[], None]) -> None:
