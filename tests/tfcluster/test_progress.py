@@ -48,3 +48,19 @@ def test_second_interrupt_does_not_wait():
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupt_in_the_middle_of_a_print(capfd):
+    """Nothing of the console is called from the signal's handler: it may be half way in itself."""
+
+    class Interrupting(io.StringIO):
+        def write(self, text):
+            signal.raise_signal(signal.SIGINT)
+            return super().write(text)
+
+    out = Interrupting()
+    progress = TrainingProgress(Console(file=out, width=100))
+    with pytest.raises(KeyboardInterrupt), progress:
+        progress(record(1))
+    assert "Stopping at the next checkpoint" in capfd.readouterr().err
+    assert "Stopping" not in out.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from types import FrameType, TracebackType
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from tfcluster.training.phases import Record
 
 _PLAIN_SECONDS = 15.0
+_STDERR = 2
 
 
 class TrainingProgress:
@@ -83,7 +85,15 @@ class TrainingProgress:
         if self._interrupted:
             raise KeyboardInterrupt
         self._interrupted = True
-        self._console.print("Stopping at the next checkpoint; again to stop at once.")
+        os.write(_STDERR, self._compose_interrupt_note())
+
+    def _compose_interrupt_note(self) -> bytes:
+        """Returns what a signal handler may write: the console may be in the middle of a line."""
+        note = "Stopping at the next checkpoint; again to stop at once."
+        if not os.isatty(_STDERR):
+            return f"{note}\n".encode()
+        # takes the place of the last bar; the bars go on below
+        return f"\r\x1b[K{note}{chr(10) * max(1, len(self._tasks))}".encode()
 
 
 def _format_numbers(record: Record) -> str:
