@@ -24,7 +24,7 @@ ENGINES = {
 BASE = [
     f"tfcluster/{name}"
     for name in (
-        "errors", "files", "keras_versions", "layers", "metrics", "runtime", "scaling",
+        "errors", "files", "keras_versions", "layers", "metrics", "runtime", "scaling", "shift",
         "tensorflow_log",
         "validation",
     )

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import numbers
 import os
-import re
 import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -24,8 +23,9 @@ from tfcluster.config import from_dict, to_dict, to_python
 from tfcluster.errors import InputError
 from tfcluster.files import Arrays, load_arrays, save_arrays
 from tfcluster.fitted import Fitted
-from tfcluster.runtime import read_version
+from tfcluster.runtime import read_version, refuse_newer
 from tfcluster.scaling import Standardizer
+from tfcluster.shift import FarSamplesWarning, Moments, describe_shift
 from tfcluster.training.checkpoint import FitCheckpoint
 from tfcluster.training.phases import Record
 from tfcluster.validation import (
@@ -49,11 +49,13 @@ class FitData(NamedTuple):
       x: `(n_samples, n_features)` float32, standardized if asked for.
       standardizer: The standardizer that was applied, or None.
       feature_names: `(n_features,)` names of the columns, or None without any.
+      image_shape: (height, width) of samples that were images, or None.
     """
 
     x: np.ndarray
     standardizer: Standardizer | None
     feature_names: np.ndarray | None
+    image_shape: tuple[int, int] | None
 
     def fitted(self) -> dict[str, Any]:
         """Returns the fitted attributes that depend only on the samples."""
@@ -61,6 +63,8 @@ class FitData(NamedTuple):
             "n_features_in_": self.x.shape[1],
             "standardizer_": self.standardizer,
             "feature_names_in_": self.feature_names,
+            "image_shape_": self.image_shape,
+            "training_moments_": Moments.of(self.x),
         }
 
 
@@ -86,20 +90,39 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
     cluster_centers_: np.ndarray
     n_features_in_: int
     standardizer_: Standardizer | None
+    training_moments_: Moments
     feature_names_in_: np.ndarray
+    image_shape_: tuple[int, int]
     labels_: np.ndarray
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        units: Standardizer | None = None,
+        run: str | None = None,
+    ) -> None:
         """Writes the fitted estimator to one file; see `tfcluster.files`.
+
+        Args:
+          path: The file.
+          units: How samples were scaled before `fit`, e.g. `Dataset.units`. The estimator in the
+            file takes them as they were before, so that no one has to remember the scaling.
+          run: The `id` of the run folder that holds the file; None for a file of its own.
 
         Raises:
           InputError: If the file cannot be written; an earlier file at `path` stays.
         """
         check_is_fitted(self)
         fitted = self._get_fitted()
+        if units is not None:
+            own = fitted.standardizer_
+            both = units if own is None else own.after(units)
+            fitted = dataclasses.replace(fitted, standardizer_=both)
         meta = {
             "estimator": self.kind,
             "version": read_version(),
+            "run": run,
             "preset": _to_json(self.preset),
             "arguments": {name: _to_json(value) for name, value in self._arguments().items()},
             "random_state": int(self.random_state) if self._is_repeatable else None,
@@ -116,7 +139,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
             saved by a newer version of tfcluster.
         """
         arrays, meta = load_arrays(path)
-        _refuse_newer(path, meta)
+        refuse_newer(path, _version_of(meta))
         try:
             return cls._from_saved(arrays, meta)
         except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
@@ -173,10 +196,13 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
     def __sklearn_tags__(self) -> Any:
         """Returns scikit-learn's description of the estimator.
 
-        Embeddings are float32 whatever comes in; NaN is allowed with `standardize`.
+        Embeddings are float32 whatever comes in; NaN is allowed with `standardize`; sparse samples
+        become dense, and images rows.
         """
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = bool(self.standardize)
+        tags.input_tags.sparse = True
+        tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
@@ -210,14 +236,41 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
         if standardizer:
             x = standardizer(x)
             check_distinct(x)
-        return FitData(x, standardizer, getattr(seen, "feature_names_in_", None))
+        names = getattr(seen, "feature_names_in_", None)
+        return FitData(x, standardizer, names, seen.image_shape_)
 
     def _check_new(self, X: Any) -> np.ndarray:
         """Returns new samples as the networks take them, `(n_samples, n_features)` float32."""
         check_is_fitted(self)
+        x = self._check_scaled(X)
+        self._warn_if_far(x)
+        return x
+
+    def _check_scaled(self, X: Any) -> np.ndarray:
         if self.standardizer_ is None:
             return check_matrix(self, X)
-        return self.standardizer_(check_matrix(self, X, allow_missing=True))
+        fills = bool(self.standardize) or not self.standardizer_.is_factor
+        return self.standardizer_(check_matrix(self, X, dtype=np.float64, allow_missing=fills))
+
+    def _warn_if_far(self, x: np.ndarray) -> None:
+        """Warns of new samples, scaled, that are far from those of training."""
+        training: Moments | None = getattr(self, "training_moments_", None)
+        if training is None:  # of a model that was made by an earlier version
+            return
+        new = Moments.of(x)
+        if self.standardizer_ is not None:
+            units = self.standardizer_
+            new, training = new.scaled(*units), training.scaled(*units)
+        names = getattr(self, "feature_names_in_", None)
+        names = [f"feature {i}" for i in range(x.shape[1])] if names is None else names
+        found = describe_shift(new, training, names)
+        if found is not None:
+            warnings.warn(
+                f"These {len(x)} samples are not like those of training: {found}. Labels may mean "
+                "nothing. Give features in the units of training.",
+                FarSamplesWarning,
+                stacklevel=4,
+            )
 
     def _restore_units(self, x: np.ndarray) -> np.ndarray:
         """Returns generated samples, `(n_samples, n_features)`, in the units of `fit`."""
@@ -246,16 +299,6 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMi
         return FitCheckpoint(path, identity, trainer.state, trainer.set_state, every_seconds)
 
 
-def _refuse_newer(path: str | os.PathLike[str], meta: Any) -> None:
-    """Raises `InputError` for a file of a newer version, which may hold what this one ignores."""
-    ours, theirs = read_version(), _version_of(meta)
-    if theirs is not None and _release(theirs) > _release(ours):
-        raise InputError(
-            f"{path} was written by tfcluster {theirs}, which is newer than this version, {ours}. "
-            "Update tfcluster to read it."
-        )
-
-
 def _name_writer(meta: Any) -> str:
     version = _version_of(meta)
     return f"tfcluster {version}" if version else "an early tfcluster 0.1, which named no version,"
@@ -263,10 +306,6 @@ def _name_writer(meta: Any) -> str:
 
 def _version_of(meta: Any) -> str | None:
     return meta.get("version") if isinstance(meta, Mapping) else None
-
-
-def _release(version: str) -> tuple[int, ...]:
-    return tuple(map(int, re.findall(r"\d+", version)[:3]))
 
 
 def _to_json(value: Any) -> Any:

@@ -11,7 +11,9 @@ import hashlib
 import io
 import json
 import os
+import re
 import threading
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -40,7 +42,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         raise InputError(
             f"Cannot write {os.fspath(path)!r}: it is no ordinary file. Choose another."
         )
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
+    temporary = _make_temporary(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -56,6 +58,15 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _make_temporary(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
+
+
+def is_temporary(path: Path) -> bool:
+    """Returns whether a file is what `atomic_write` has not finished, perhaps never will."""
+    return re.fullmatch(r"\..+\.\d+\.\d+", path.name) is not None and not path.is_dir()
 
 
 def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Any) -> None:
@@ -84,10 +95,12 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[Arrays, Any]:
     Raises:
       InputError: If the file is missing, damaged, holds pickled objects or is of another kind.
     """
+    check_inflated_size(Path(path))
     try:
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         text = json.loads(str(arrays.pop(_META)))
+        meta, checksum = text["meta"], text["sha256"]
     except FileNotFoundError as error:
         raise InputError(f"There is no file {path}.") from error
     # damaged files raise various errors of numpy, zipfile, zlib and json
@@ -96,11 +109,54 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[Arrays, Any]:
             f"{path} is not a whole tfcluster file: it is damaged, cut short, holds pickled "
             "objects or was written by another program. Use a copy of it, or write it anew."
         ) from error
-    if not isinstance(text, dict) or text.get("sha256") != _hash(arrays):
+    if checksum != _hash(arrays):
         raise InputError(
             f"{path} is damaged: its checksum is wrong. Use a copy of it, or write it anew."
         )
-    return arrays, text["meta"]
+    return arrays, meta
+
+
+def check_inflated_size(path: Path) -> None:
+    """Raises `InputError` if an .npz file would take more memory than this machine can spare.
+
+    The sizes stand in the directory of the file, from which zipfile reads no more than they say.
+    A file of another kind is passed over.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+    except Exception:  # damaged files raise various errors, which the reader will report
+        return
+    if size > (limit := find_size_limit()):
+        raise InputError(
+            f"{path} must not hold more than {limit / 2**30:.1f} GiB, a quarter of this machine's "
+            f"memory. Received: {path.stat().st_size / 2**20:,.0f} MiB that inflate to "
+            f"{size / 2**30:,.1f} GiB. Give fewer samples, or use a larger machine."
+        )
+
+
+def find_size_limit() -> int:
+    """Returns the bytes that a file may hold: copies of them have to fit beside them."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+
+
+@contextlib.contextmanager
+def refuse_wrong_inside(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Raises `InputError` for what reading a whole file with a wrong inside raises.
+
+    Args:
+      path: The file.
+      what: What it should hold, e.g. "checkpoint".
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
+        raise InputError(
+            f"{path} holds no {what} that this version of tfcluster can read. Use a copy of it, or "
+            "start again without it."
+        ) from error
 
 
 def pack_arrays(prefix: str, arrays: Sequence[np.ndarray]) -> Arrays:

@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_limits
+
+from tfcluster.errors import InputError
 
 
 def set_threads(n_threads: int, *, per_operation: bool = False) -> None:
@@ -25,7 +28,11 @@ def set_threads(n_threads: int, *, per_operation: bool = False) -> None:
       n_threads: Number of threads.
       per_operation: Whether one operation at a time uses all threads instead, for networks with
         `GANConfig.has_large_products`.
+
+    Raises:
+      InputError: If there are more than `MOST_THREADS`.
     """
+    check_threads(n_threads)
     import tensorflow as tf
 
     within, between = (n_threads, 1) if per_operation else (1, n_threads)
@@ -73,13 +80,47 @@ def read_version() -> str:
     return importlib.metadata.version("tfcluster")
 
 
+def refuse_newer(path: str | os.PathLike[str], version: Any) -> None:
+    """Raises `InputError` for a file of a newer version, which may hold what this one ignores.
+
+    Args:
+      path: The file.
+      version: The version of tfcluster that wrote it; anything but text is passed over.
+    """
+    ours = read_version()
+    if isinstance(version, str) and _release(version) > _release(ours):
+        raise InputError(
+            f"{path} was written by tfcluster {version}, which is newer than this version, {ours}. "
+            "Update tfcluster to read it."
+        )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)[:3]))
+
+
+PACKAGES = (
+    *("tfcluster", "tensorflow", "keras", "numpy", "scipy", "scikit-learn"),
+    *("flwr", "ray", "tensorflow-federated"),
+)
+"""The packages that results may depend on; a centralized run does not need the last three."""
+
+MOST_THREADS = 1024
+
+
+def check_threads(n_threads: int) -> None:
+    """Raises `InputError` for a number of threads at which TensorFlow would crash."""
+    if not 1 <= n_threads <= MOST_THREADS:
+        raise InputError(
+            f"The number of threads must be between 1 and {MOST_THREADS}. Received: {n_threads}."
+        )
+
+
 def collect_provenance() -> dict[str, Any]:
     """Returns versions, machine and git revision, which may explain differences of results."""
-    packages = ("tfcluster", "tensorflow", "keras", "numpy", "scipy", "scikit-learn")
     return {
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in packages},
-        **_find_versions("flwr", "ray", "tensorflow-federated"),
+        **_find_versions(*PACKAGES),
         "machine": f"{platform.system()} {platform.machine()}, {_name_processor()}",
         "cores": count_cores(),
         "git": read_git_revision(),
@@ -87,7 +128,7 @@ def collect_provenance() -> dict[str, Any]:
 
 
 def _find_versions(*packages: str) -> dict[str, str]:
-    """Returns the versions of installed packages; a centralized run needs none of them."""
+    """Returns the versions of installed packages."""
     found = {}
     for name in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

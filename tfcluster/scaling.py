@@ -11,6 +11,17 @@ from tfcluster.errors import InputError
 from tfcluster.files import load_arrays, save_arrays
 
 
+def narrow(x: np.ndarray) -> np.ndarray:
+    """Returns numbers as a contiguous array of float32 if no digit is lost, or else of float64."""
+    x = np.ascontiguousarray(x)
+    if x.dtype == np.float32:
+        return x
+    with np.errstate(over="ignore"):
+        narrowed = x.astype(np.float32)
+    wide = x.astype(np.float64)
+    return narrowed if np.array_equal(narrowed, wide, equal_nan=True) else wide
+
+
 class Standardizer(NamedTuple):
     """Gives features mean 0 and standard deviation 1; missing values (NaN) become the mean.
 
@@ -96,6 +107,21 @@ class Standardizer(NamedTuple):
           `(n_samples, n_features)` float64, because the mean may be large beside the sd.
         """
         return z * self.sd + self.mean
+
+    def after(self, units: Standardizer | None) -> Standardizer:
+        """Returns the standardizer of samples in original units that `units` scaled before.
+
+        Args:
+          units: The scaling that comes first; None for none.
+        """
+        if units is None:
+            return self
+        return Standardizer(units.mean + units.sd * self.mean, units.sd * self.sd)
+
+    @property
+    def is_factor(self) -> bool:
+        """Whether features are only divided, e.g. pixels by 255: there is no mean to fill with."""
+        return not self.mean.any()
 
     def save(self, path: Path) -> None:
         """Writes a file for `load`."""

@@ -88,7 +88,10 @@ def list_methods(row: Row, results: Results) -> list[Line]:
 
 def _get_quality(run: Result) -> float:
     """Returns the validation score for ClusterGAN, as its authors choose, and DEC's accuracy."""
-    return float(run.get("selection", run["scores"].get("DEC", {}).get("accuracy", 0.0)))
+    quality = run.get("validation_purity", run.get("selection"))
+    if quality is not None:
+        return float(quality)
+    return float(run["scores"].get("DEC", {}).get("accuracy", 0.0))
 
 
 def format_cells(line: Line, names: Sequence[str]) -> tuple[str, ...]:

@@ -61,6 +61,7 @@ class Moments(FederatedAlgorithm):
     sums_type: ClassVar[type] = MomentSums
     full_participation: ClassVar[bool] = True
     allows_missing: ClassVar[bool] = True
+    sample_dtype: ClassVar[tf.DType] = tf.float64
 
     def initial_state(self, origin: Any = 0.0) -> MomentsState:
         """Returns the state before the round; `origin` is `(n_features,)` or one number."""
@@ -87,7 +88,7 @@ class _MomentsLearner:
         def totals(x: tf.Tensor) -> Tensors:
             # a client with NaN in its sums would be left out
             missing = tf.math.is_nan(x)
-            values = tf.cast(x, tf.float64) - broadcast.origin
+            values = x - broadcast.origin
             values = tf.where(missing, tf.zeros_like(values), values)
             columns = (tf.cast(~missing, tf.float64), values, tf.square(values))
             n_samples = tf.cast(tf.shape(x)[0], tf.float64)

@@ -17,6 +17,7 @@ add_command(
     FederatedDECOptions,
     FederateExecution,
     help="Train DEC over clients, in rounds.",
+    complete="tfcluster.cli.recorded_options:complete_options",
 )
 add_command(
     federate,
@@ -25,4 +26,5 @@ add_command(
     FederatedGANOptions,
     FederateExecution,
     help="Train ClusterGAN over clients, in rounds.",
+    complete="tfcluster.cli.recorded_options:complete_options",
 )

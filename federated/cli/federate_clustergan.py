@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from federated.cli.dry_run import print_federated_plan
 from federated.cli.options import FederatedGANOptions, FederateExecution
 from federated.cli.run import (
     FederatedRun,
@@ -19,6 +20,7 @@ from federated.cli.run import (
 from federated.core.records import RoundRecord
 from federated.estimators.clustergan import FederatedClusterGAN
 from tfcluster.cli import pictures
+from tfcluster.cli.samples import find_units
 from tfcluster.cli.score_tables import MethodScores
 from tfcluster.config import get_gan_config
 
@@ -42,7 +44,7 @@ def federate_clustergan(
       InputError: If an option, the data or the folder does not fit.
       TrainingError: If training diverges or a client fails.
     """
-    options, out, dataset = prepare("federated-clustergan", options, execution)
+    options, out, dataset = prepare(options, execution)
     numbers = choose_numbers(options, dataset)
     model = FederatedClusterGAN(
         numbers[0] if len(numbers) == 1 else numbers,  # type: ignore[arg-type]
@@ -52,11 +54,12 @@ def federate_clustergan(
     )
     config = model.config(dataset)
     model.check(dataset, config)
-    with begin_run(
-        "federated_clustergan", options, config, dataset, out, execution, console
-    ) as run:
+    if execution.dry_run:
+        print_federated_plan(options, execution, dataset, numbers, config, console)
+        return
+    with begin_run(options, config, dataset, out, execution, console) as run:
         run.fit(model)
-        model.save(run.path / "model.npz")
+        run.save(model.to_clustergan(), find_units(options.dataset, dataset))
         run.write_client_labels(model, lambda x: _z_c(model, x).max(axis=1))
         console.print("Scoring and drawing ...")
         scores = _scores(model, run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from rich.console import Console
 
+from federated.cli.dry_run import print_federated_plan
 from federated.cli.options import FederatedDECOptions, FederateExecution
 from federated.cli.run import (
     FederatedRun,
@@ -16,6 +17,7 @@ from federated.cli.run import (
 )
 from federated.estimators.dec import FederatedDEC
 from tfcluster.cli import pictures
+from tfcluster.cli.samples import find_units
 from tfcluster.cli.score_tables import MethodScores, print_n_clusters
 from tfcluster.config import get_dec_config
 
@@ -36,7 +38,7 @@ def federate_dec(
       InputError: If an option, the data or the folder does not fit.
       TrainingError: If training diverges or a client fails.
     """
-    options, out, dataset = prepare("federated-dec", options, execution)
+    options, out, dataset = prepare(options, execution)
     numbers = choose_numbers(options, dataset)
     model = FederatedDEC(
         numbers[0] if len(numbers) == 1 else numbers,
@@ -46,9 +48,12 @@ def federate_dec(
     )
     config = model.config(dataset)
     model.check(dataset, config)
-    with begin_run("federated_dec", options, config, dataset, out, execution, console) as run:
+    if execution.dry_run:
+        print_federated_plan(options, execution, dataset, numbers, config, console)
+        return
+    with begin_run(options, config, dataset, out, execution, console) as run:
         run.fit(model)
-        model.save(run.path / "model.npz")
+        run.save(model.to_dec(), find_units(options.dataset, dataset))
         run.write_client_labels(model, lambda x: model.soft_assign(x).max(axis=1))
         console.print("Scoring and drawing ...")
         X = model.standardized(dataset.pooled()[0])

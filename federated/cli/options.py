@@ -8,18 +8,28 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from federated.data.federated_dataset import (
+    FederatedDataset,
+    PartitionConfig,
+    load_federated_dataset,
+)
 from tfcluster.cli.options import (
     ASSIGNMENTS,
     ExecutionOptions,
     RunOptions,
     make_set_option,
 )
+from tfcluster.data.loading import DATASETS
 
-_CENTROIDS = "lloyd (exact), k_fed, max_min, double_kmeans, random or random_weighted."
+Partition = Literal["iid", "dirichlet", "shards", "quantity", "one_class", "natural"]
+AggregationName = Literal[
+    "fedavg", "fedavgm", "fedadam", "fedyogi", "fedadagrad", "fedprox", "median", "trimmed_mean"
+]
+Centroids = Literal["lloyd", "k_fed", "max_min", "double_kmeans", "random", "random_weighted"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,15 +43,13 @@ class FederateOptions(RunOptions):
       per_client: Shards per client.
       clients_per_round: Clients sampled for a round; None for all.
       dropout: Probability that a sampled client does not answer.
-      standardize: Whether features get mean 0 and standard deviation 1 by federated sums; None
-        where samples have units or missing values.
       aggregation: The server's rule, by name.
       centroids: How centroids are found.
       evaluate_every: Rounds between two scores.
     """
 
     partition: Annotated[
-        str, typer.Option(help="iid, dirichlet, shards, quantity, one_class or natural.")
+        Partition, typer.Option(help="How samples are partitioned across clients.")
     ] = "iid"
     clients: Annotated[
         int | None, typer.Option(min=1, help="Number of clients. [default: 5, or all groups]")
@@ -56,21 +64,27 @@ class FederateOptions(RunOptions):
     dropout: Annotated[
         float, typer.Option(min=0, max=0.99, help="Probability that a client does not answer.")
     ] = 0.0
-    standardize: Annotated[
-        bool | None,
-        typer.Option(
-            "--standardize/--no-standardize",
-            help="Bring features to mean 0 and sd 1. [default: where they have units]",
-        ),
-    ] = None
     aggregation: Annotated[
-        str,
-        typer.Option(
-            help="fedavg, fedavgm, fedadam, fedyogi, fedadagrad, fedprox, median or trimmed_mean."
-        ),
+        AggregationName, typer.Option(help="How the server aggregates the clients' updates.")
     ] = "fedavg"
-    centroids: Annotated[str, typer.Option(help=f"Initial centroids: {_CENTROIDS}")] = "lloyd"
+    centroids: Annotated[
+        Centroids, typer.Option(help="How initial centroids are found; lloyd is exact.")
+    ] = "lloyd"
     evaluate_every: Annotated[int, typer.Option(min=1, help="Rounds between two scores.")] = 10
+
+    def check(self) -> None:
+        """Reads all files before TensorFlow is imported, so that a wrong one is refused at once."""
+        if self.dataset not in DATASETS:
+            self.load()
+
+    def load(self) -> FederatedDataset:
+        """Returns the clients.
+
+        Raises:
+          InputError: If the data cannot be loaded or partitioned like this.
+        """
+        how = PartitionConfig(self.partition, self.clients, self.alpha, self.per_client)
+        return load_federated_dataset(self.dataset, how, self.seed, self.table_options())
 
     def estimator_arguments(self, *names: str) -> dict[str, Any]:
         """Returns the estimator's arguments: the common ones, and those of these names."""
@@ -94,6 +108,8 @@ class FederatedDECOptions(FederateOptions):
       local_steps: Steps of a client in a round of clustering; None for the protocol's.
     """
 
+    algorithm = "federated_dec"
+
     preset: Annotated[
         str, typer.Option(help="Protocol: keras, paper, or one for a data set, e.g. keras:mnist.")
     ] = "keras"
@@ -109,8 +125,8 @@ class FederatedDECOptions(FederateOptions):
         make_set_option("aggregation.momentum=0.5 or model.tol=0.002 or rounds_per_update=2"),
     ] = dataclasses.field(default_factory=dict)
     target: Annotated[
-        str,
-        typer.Option(help="Samples the target is taken over: global (exact), local or batch."),
+        Literal["global", "local", "batch"],
+        typer.Option(help="Samples the target is taken over; global is exact."),
     ] = "global"
     pretrain_rounds: Annotated[
         int | None,
@@ -152,15 +168,19 @@ class FederatedGANOptions(FederateOptions):
       rounds: Rounds of training; None for the protocol's steps.
     """
 
+    algorithm = "federated_clustergan"
+
     overrides: Annotated[
         Mapping[str, Any],
         ASSIGNMENTS,
         make_set_option("aggregation.momentum=0.5 or model.beta_c=5.0 or lloyd_rounds=50"),
     ] = dataclasses.field(default_factory=dict)
-    centroids: Annotated[str, typer.Option(help=f"Centroids of codes: {_CENTROIDS}")] = "lloyd"
+    centroids: Annotated[
+        Centroids, typer.Option(help="How centroids of codes are found; lloyd is exact.")
+    ] = "lloyd"
     evaluate_every: Annotated[int, typer.Option(min=1, help="Rounds between two scores.")] = 1
     generator: Annotated[
-        str,
+        Literal["clients", "server"],
         typer.Option(
             help="Who trains generator and encoder: clients, who then train all networks; or the "
             "server, while clients train the critic."
@@ -200,7 +220,9 @@ class FederateExecution(ExecutionOptions):
       insecure_worker: See `TFF`.
     """
 
-    backend: Annotated[str, typer.Option(help="Backend: local, flower or tff.")] = "local"
+    backend: Annotated[
+        Literal["local", "flower", "tff"], typer.Option(help="What runs the rounds.")
+    ] = "local"
     num_gpus: Annotated[
         float, typer.Option(min=0, help="GPUs of each of Flower's workers, perhaps a fraction.")
     ] = 0.0

@@ -15,18 +15,19 @@ from rich.console import Console
 from federated.backends.descriptions import BACKENDS, TFF, BackendDescription, Flower
 from federated.cli.options import FederateExecution, FederateOptions
 from federated.core.records import RoundRecord
-from federated.data.federated_dataset import (
-    FederatedDataset,
-    PartitionConfig,
-    load_federated_dataset,
-)
+from federated.data.federated_dataset import FederatedDataset
 from tfcluster import metrics
 from tfcluster.cli import pictures
 from tfcluster.cli.cluster_tables import print_clusters, print_partition, print_profile
+from tfcluster.cli.problems import find_problems
 from tfcluster.cli.run_folder import RunFolder, format_labels, open_run_folder, settle_threads
 from tfcluster.cli.score_tables import MethodScores, print_scores
+from tfcluster.cli.tables import Ids, show_tables, with_names
+from tfcluster.clustergan.estimator import ClusterGAN
+from tfcluster.dec.estimator import DEC
 from tfcluster.errors import InputError, unknown_name
 from tfcluster.runtime import collect_provenance, set_threads
+from tfcluster.scaling import Standardizer
 from tfcluster.training.kmeans import fit_kmeans
 from tfcluster.training.progress import TrainingProgress
 
@@ -60,7 +61,7 @@ def find_workers(execution: FederateExecution, n_workers: int) -> BackendDescrip
 
 
 def prepare(
-    algorithm: str, options: AnyOptions, execution: FederateExecution
+    options: AnyOptions, execution: FederateExecution
 ) -> tuple[AnyOptions, Path, FederatedDataset]:
     """Returns the options with their threads, the run's folder, and the clients.
 
@@ -68,10 +69,8 @@ def prepare(
       InputError: If an option or the data does not fit.
     """
     find_workers(execution, 1)
-    out = execution.choose_folder(algorithm, options)
-    options = settle_threads(options, out, execution.resume)
-    how = PartitionConfig(options.partition, options.clients, options.alpha, options.per_client)
-    return options, out, load_federated_dataset(options.dataset, how, options.seed)
+    out = execution.choose_folder(options)
+    return settle_threads(options), out, options.load()
 
 
 def choose_numbers(options: FederateOptions, dataset: FederatedDataset) -> range:
@@ -119,15 +118,25 @@ class FederatedRun:
     def write_client_labels(self, model: Any, confidence: Confidence) -> None:
         """Writes `clients/NAME/labels.csv` for every client, and prints the clusters."""
         found = []
-        for name, (x, _) in zip(self.dataset.names, self.dataset.clients, strict=True):
+        for i, (name, (x, _)) in enumerate(
+            zip(self.dataset.names, self.dataset.clients, strict=True)
+        ):
             labels, certainty = model.client_labels_[name], confidence(x)
-            rows = zip(range(len(labels)), labels.tolist(), certainty.tolist(), strict=True)
             path = Path("clients") / name.replace("/", "_") / "labels.csv"
-            self.folder.write_text(str(path), format_labels(rows))
+            self.folder.write_text(str(path), format_labels(labels, certainty, self._ids(i)))
             found.append(certainty)
         _, y = self.dataset.pooled()
         labels, certainty = pool_labels(model), np.concatenate(found)
         print_clusters(self.console, labels, certainty, model.n_clusters_, y)
+        self.folder.report(find_problems(labels, certainty, model.n_clusters_, model.scores_))
+
+    def _ids(self, client: int) -> Ids | None:
+        dataset = self.dataset
+        return Ids(dataset.id_column, dataset.ids[client].tolist()) if dataset.ids else None
+
+    def save(self, model: DEC | ClusterGAN, units: Standardizer | None) -> None:
+        """Writes the model with the names of its features; `units` as for `DEC.save`."""
+        self.folder.save_model(with_names(model, self.dataset.column_names), units)
 
     def show_profile(self, model: Any) -> None:
         """Prints, writes and draws the mean and spread of each cluster's features."""
@@ -187,7 +196,6 @@ class FederatedRun:
 
 @contextlib.contextmanager
 def begin_run(
-    algorithm: str,
     options: FederateOptions,
     config: Any,
     dataset: FederatedDataset,
@@ -196,7 +204,8 @@ def begin_run(
     console: Console,
 ) -> Iterator[FederatedRun]:
     """Opens a run's folder and shows the clients, once everything was checked."""
-    folder = open_run_folder(algorithm, options, config, out, execution.resume)
+    folder = open_run_folder(options, config, out, execution, dataset.tables)
+    show_tables(console, dataset.tables)
     set_threads(options.n_threads)
     with folder.announce(console):
         counts, classes = dataset.counts(), dataset.classes or ("samples",)

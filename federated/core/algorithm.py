@@ -32,7 +32,8 @@ class ClientData(NamedTuple):
     """A client's samples.
 
     Attributes:
-      x: `(n_samples, n_features)` float32.
+      x: `(n_samples, n_features)`, as given until samples are scaled (perhaps float64), then
+        float32. An algorithm sees them in its `sample_dtype`.
       y: `(n_samples,)` int64 classes, -1 where they are unknown. Only scores read them.
     """
 
@@ -107,6 +108,8 @@ class FederatedAlgorithm(abc.ABC):
       full_participation: Whether every client must take part, whatever was sampled, e.g. because
         a sum is over all samples.
       allows_missing: Whether samples may hold NaN, e.g. while feature means are estimated.
+      sample_dtype: The type in which the algorithm takes samples; float64 where they are scaled,
+        which comes before rounding.
       n_features: Features of a sample.
     """
 
@@ -117,6 +120,7 @@ class FederatedAlgorithm(abc.ABC):
     losses: ClassVar[tuple[str, ...]] = ()
     full_participation: ClassVar[bool] = False
     allows_missing: ClassVar[bool] = False
+    sample_dtype: ClassVar[tf.DType] = tf.float32
 
     n_features: int
 

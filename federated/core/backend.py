@@ -115,7 +115,8 @@ def compile_update(algorithm: FederatedAlgorithm) -> Update:
     """
     learner = algorithm.make_learner()
     any_size = ClientData(
-        tf.TensorSpec((None, algorithm.n_features)), tf.TensorSpec((None,), tf.int64)
+        tf.TensorSpec((None, algorithm.n_features), algorithm.sample_dtype),
+        tf.TensorSpec((None,), tf.int64),
     )
 
     @tf.function
@@ -125,7 +126,8 @@ def compile_update(algorithm: FederatedAlgorithm) -> Update:
     def run(broadcast: State, data: ClientData, seed: tf.Tensor) -> ValidatedOutput:
         known = tf.nest.map_structure(tf.TensorSpec.from_tensor, broadcast)
         graph = update.get_concrete_function(known, any_size, tf.TensorSpec((), tf.int32))
-        return graph(broadcast, data, seed)
+        samples = data._replace(x=tf.cast(data.x, algorithm.sample_dtype))
+        return graph(broadcast, samples, seed)
 
     return run
 

@@ -23,7 +23,7 @@ from federated.core.records import Callback, RoundRecord
 from federated.core.sampling import ClientSampler
 from federated.core.scaling import Scaling
 from tfcluster.errors import InputError
-from tfcluster.files import Arrays, check_identity, load_arrays, save_arrays
+from tfcluster.files import Arrays, check_identity, load_arrays, refuse_wrong_inside, save_arrays
 from tfcluster.training.phases import diverged
 
 
@@ -88,6 +88,10 @@ class RoundCheckpoint:
         if not self.path.exists():
             return None
         arrays, meta = load_arrays(self.path)
+        with refuse_wrong_inside(self.path, "checkpoint"):
+            return self._restore(phases, arrays, meta)
+
+    def _restore(self, phases: Sequence[Phase], arrays: Arrays, meta: Any) -> Position:
         check_identity(self.path, self.identity, meta.get("identity", {}))
         state = None
         if meta["begun"]:

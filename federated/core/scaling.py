@@ -46,8 +46,10 @@ class Scaling:
         return tuple(np.asarray(part, np.float64).tobytes() for part in (*parts, self.factor))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Returns `x`, `(n_samples, n_features)`, scaled, in float32."""
-        if self.standardizer is not None:
-            x = self.standardizer(x)
+        """Returns `x`, `(n_samples, n_features)`, scaled, in float32.
+
+        Only the standardizer sees more digits, as in `DEC.predict`.
+        """
+        x = x.astype(np.float32) if self.standardizer is None else self.standardizer(x)
         factor = np.float32(self.factor)
-        return (x if factor == 1 else x * factor).astype(np.float32)
+        return x if factor == 1 else x * factor

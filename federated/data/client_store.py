@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 from federated.core.algorithm import ClientData
 from federated.core.scaling import Scaling
+from tfcluster.scaling import narrow
 
 Samples = tuple[np.ndarray, np.ndarray | None]
 """`(n_samples, n_features)` and perhaps `(n_samples,)` classes."""
@@ -23,7 +25,9 @@ class ClientStore(Sequence[ClientData]):
     but the name of the folder is sent, and pages of a file are in memory once, however many
     processes read it.
 
-    Client i has the files `i.x` and `i.y`, and `i.given` while its samples are scaled.
+    Client i has the files `i.x` and `i.y`, and `i.given` while its samples are scaled. Samples are
+    kept as they were given, in float64 where float32 would round them, until they are scaled;
+    scaled ones are float32. The number of classes tells how many bytes a feature takes.
 
     Args:
       folder: What `write` made.
@@ -44,14 +48,14 @@ class ClientStore(Sequence[ClientData]):
 
         Args:
           folder: Made if it is not there.
-          clients: Each as numbers that fit float32 and int64; without classes -1 is written.
+          clients: Each as numbers that fit float64 and int64; without classes -1 is written.
           names: Names of the clients; numbers if left out.
         """
         folder.mkdir(parents=True, exist_ok=True)
         n_clients, n_features = 0, 0
         for i, (x, y) in enumerate(clients):
             n_clients, n_features = i + 1, x.shape[1]
-            np.ascontiguousarray(x, np.float32).tofile(folder / f"{i}.x")
+            narrow(x).tofile(folder / f"{i}.x")
             classes = np.full(len(x), -1) if y is None else y
             np.ascontiguousarray(classes, np.int64).tofile(folder / f"{i}.y")
         facts = {"names": list(names or map(str, range(n_clients))), "n_features": n_features}
@@ -73,7 +77,9 @@ class ClientStore(Sequence[ClientData]):
         return self._mapped(self.folder / f"{client}.x", len(y)), y
 
     def _mapped(self, path: Path, n_samples: int) -> np.ndarray:
-        return np.memmap(path, np.float32, "r", shape=(n_samples, self.n_features))
+        shape = (n_samples, self.n_features)
+        is_wide = path.stat().st_size == math.prod(shape) * np.dtype(np.float64).itemsize
+        return np.memmap(path, np.float64 if is_wide else np.float32, "r", shape=shape)
 
     def scale(self, scaling: Scaling) -> None:
         """Scales the samples of every client, as they were given."""
@@ -83,6 +89,9 @@ class ClientStore(Sequence[ClientData]):
             current, given = (self.folder / f"{client}{end}" for end in (".x", ".given"))
             if self._scaling.is_identity:
                 current.rename(given)
-            x = np.fromfile(given, np.float32).reshape(-1, self.n_features)
-            scaling(x).tofile(current)
+            if scaling.is_identity:  # in the precision they were given in
+                given.replace(current)
+                continue
+            n_samples = (self.folder / f"{client}.y").stat().st_size // np.dtype(np.int64).itemsize
+            scaling(self._mapped(given, n_samples)).tofile(current)
         self._scaling = scaling

@@ -5,19 +5,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from federated.data.client_files import load_folder
-from federated.data.client_store import Samples
 from federated.data.partition import make_partition
 from tfcluster.data import DATASETS, Picture, load_data, load_groups
 from tfcluster.data.catalog import GROUPS, needs_scaling
+from tfcluster.data.dataset import Dataset
+from tfcluster.data.table_options import TableOptions, TableReport
 from tfcluster.errors import InputError
 from tfcluster.metrics import encode_labels
 from tfcluster.scaling import Standardizer
+
+if TYPE_CHECKING:  # their modules import TensorFlow and scikit-learn, which reading does without
+    from federated.data.client_store import Samples
+    from tfcluster.validation import Unfolded
 
 _GROUP_WORDS = {"mnist": "writer", "heart_disease": "hospital", "mice_protein": "mouse"}
 _CLIENTS = 5  # where nothing else is said
@@ -70,6 +75,10 @@ class FederatedDataset:
       has_columns: Whether the names are columns of data frames, which new samples must match.
       units: What undoes the scaling of a named data set; see `tfcluster.data.Dataset`.
       order: Where a matrix was partitioned, the row of each sample in it, in client order.
+      column_names: Names of a file's columns, by which new samples are matched; empty without.
+      tables: What tables were taken as: one, or one per client.
+      id_column: What the ids are called; empty without ids.
+      ids: Ids of the samples of each client, each `(n_samples,)`; empty without.
     """
 
     names: tuple[str, ...]
@@ -81,6 +90,10 @@ class FederatedDataset:
     has_columns: bool = False
     units: Standardizer | None = None
     order: np.ndarray | None = None
+    column_names: tuple[str, ...] = ()
+    tables: tuple[TableReport, ...] = ()
+    id_column: str = ""
+    ids: tuple[np.ndarray, ...] = ()
 
     @property
     def n_features(self) -> int:
@@ -110,16 +123,19 @@ class FederatedDataset:
     def check_finite(self, *, missing_allowed: bool) -> None:
         """Raises `InputError` if a value is infinite, or missing where nothing will fill it."""
         for name, (x, _) in zip(self.names, self.clients, strict=True):
-            wrong = np.isinf(x) if missing_allowed else ~np.isfinite(x)
+            # without standardization, networks get the values in float32
+            wrong = np.isinf(x) if missing_allowed else ~(np.abs(x) <= np.finfo(np.float32).max)
             if wrong.any():
                 raise InputError(
-                    f"Samples must be finite numbers. Received {wrong.sum()} other values of "
-                    f"client {name}. Correct them, or standardize (`standardize=True`, "
+                    f"Samples must be finite numbers in float32. Received {wrong.sum()} other "
+                    f"values of client {name}. Correct them, or standardize (`standardize=True`, "
                     "--standardize), which replaces missing values by the feature's mean."
                 )
 
 
-def load_federated_dataset(dataset: str, config: PartitionConfig, seed: int) -> FederatedDataset:
+def load_federated_dataset(
+    dataset: str, config: PartitionConfig, seed: int, table: TableOptions | None = None
+) -> FederatedDataset:
     """Loads clients of a data set, or of a folder with a file for each.
 
     Args:
@@ -127,25 +143,53 @@ def load_federated_dataset(dataset: str, config: PartitionConfig, seed: int) -> 
         clients (a folder that is called like a data set, as `./digits`).
       config: How samples are partitioned.
       seed: Seed of the partition.
+      table: How tables are written, and what their columns are.
 
     Raises:
       InputError: If the data cannot be loaded or partitioned like this.
     """
     if dataset not in DATASETS and Path(dataset).is_dir():
-        return _from_folder(dataset, config)
+        return _from_folder(dataset, config, table)
     has_units = dataset in DATASETS and needs_scaling(dataset)
-    data = load_data(dataset, standardize=False) if has_units else load_data(dataset)
-    has_groups = config.partition == "natural" and dataset in GROUPS
-    groups = load_groups(dataset) if has_groups else None
+    data = load_data(dataset, standardize=not has_units, table=table)
+    is_natural = config.partition == "natural"
+    groups = load_groups(dataset) if is_natural and dataset in GROUPS else None
     word = _GROUP_WORDS.get(dataset)
+    if data.table is not None and data.table.groups is not None:
+        if not is_natural:
+            raise InputError(
+                "--group-column names the clients of --partition natural. Received: --partition "
+                f"{config.partition}. Say --partition natural, or leave the column out (--drop)."
+            )
+        groups, word = data.table.groups, data.table.group_column
     made = partition_matrix(data.X, data.y, config, seed, groups=groups, prefix=word)
+    ids = data.table.ids if data.table else None
+    parts = () if ids is None else _split_by_client(ids[made.order], made.sizes)
     return dataclasses.replace(
         made,
-        has_units=has_units or bool(np.isnan(data.X).any()),
+        has_units=has_units or data.has_units,
         picture=data.picture,
-        feature_names=data.feature_names,
         units=data.units,
+        **_describe_columns([data], parts),
     )
+
+
+def _split_by_client(values: np.ndarray, sizes: Sequence[int]) -> list[np.ndarray]:
+    return np.split(values, np.cumsum(sizes)[:-1])
+
+
+def _describe_columns(datasets: Sequence[Dataset], ids: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Returns what a `FederatedDataset` says about columns and ids."""
+    first = datasets[0]
+    tables = tuple(data.table for data in datasets if data.table is not None)
+    id_column = next((table.id_column for table in tables if table.id_column is not None), None)
+    return {
+        "feature_names": first.feature_names,
+        "column_names": first.feature_names if first.has_columns else (),
+        "tables": tables,
+        "id_column": id_column or "",
+        "ids": tuple(ids),
+    }
 
 
 def partition_matrix(
@@ -179,23 +223,40 @@ def partition_matrix(
     return FederatedDataset(part.names, clients, _words(classes), order=order)
 
 
-def _from_folder(folder: str, config: PartitionConfig) -> FederatedDataset:
+def _from_folder(
+    folder: str, config: PartitionConfig, table: TableOptions | None
+) -> FederatedDataset:
     if config != PartitionConfig():
         raise InputError(
             f"The files of {folder} are the clients, so it takes no --partition, --clients or "
             f"their options. Received: {config}."
         )
-    names, datasets = load_folder(folder)
+    if table is not None and table.group_column is not None:
+        raise InputError(
+            f"The files of {folder} are the clients, so it takes no --group-column. Leave the "
+            f"column out instead: --drop {table.group_column}."
+        )
+    names, datasets = load_folder(folder, table)
     made = _of_clients(names, [data.X for data in datasets], [data.y for data in datasets])
-    has_units = any(np.isnan(x).any() for x, _ in made.clients)
     first = datasets[0]
     return dataclasses.replace(
         made,
-        has_units=has_units,
+        has_units=any(data.has_units for data in datasets),
         picture=first.picture,
-        feature_names=first.feature_names,
         units=first.units,
+        **_describe_columns(datasets, _ids_of_clients(datasets)),
     )
+
+
+def _ids_of_clients(datasets: Sequence[Dataset]) -> list[np.ndarray]:
+    """Returns the ids of each client; empty texts where a file has none, [] without any."""
+    found = [data.table.ids if data.table else None for data in datasets]
+    if all(ids is None for ids in found):
+        return []
+    return [
+        np.full(len(data.X), "") if ids is None else ids
+        for data, ids in zip(datasets, found, strict=True)
+    ]
 
 
 def _of_clients(
@@ -239,13 +300,20 @@ def build_dataset(
     _check_structure(names, matrices, labels)
     features = [_feature_names(matrix) for matrix in matrices]
     _check_same_features(names, features)
-    arrays = [_matrix(name, matrix) for name, matrix in zip(names, matrices, strict=True)]
+    unfolded = [_unfold(name, matrix) for name, matrix in zip(names, matrices, strict=True)]
+    _check_images(names, [each.image_shape for each in unfolded])
+    arrays = [_matrix(name, each.samples) for name, each in zip(names, unfolded, strict=True)]
     _check_widths(names, arrays)
     _check_labels(names, arrays, labels)
     made = _of_clients(names, arrays, labels)
     has_units = any(np.isnan(x).any() for x in arrays)
+    shape = unfolded[0].image_shape
     return dataclasses.replace(
-        made, has_units=has_units, feature_names=features[0], has_columns=bool(features[0])
+        made,
+        has_units=has_units,
+        picture=None if shape is None else Picture("image", shape),
+        feature_names=features[0],
+        has_columns=bool(features[0]),
     )
 
 
@@ -304,6 +372,24 @@ def _check_same_features(names: Sequence[str], features: Sequence[tuple[str, ...
             raise InputError(
                 f"The clients must have the same features in the same order. Received "
                 f"{list(features[0])} at {names[0]}, {list(own)} at {name}."
+            )
+
+
+def _unfold(name: str, matrix: Any) -> Unfolded:
+    from tfcluster.validation import unfold
+
+    try:
+        return unfold(matrix)
+    except InputError as error:
+        raise InputError(f"Client {name}: {error}") from error
+
+
+def _check_images(names: Sequence[str], shapes: Sequence[tuple[int, int] | None]) -> None:
+    for name, shape in zip(names, shapes, strict=True):
+        if shape != shapes[0]:
+            raise InputError(
+                f"The clients must have images of one shape, or none. Received {shapes[0]} at "
+                f"{names[0]}, {shape} at {name}."
             )
 
 

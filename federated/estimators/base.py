@@ -32,13 +32,18 @@ from federated.data.federated_dataset import (
 from federated.estimators.fit import Fit, begin_fit
 from tfcluster import metrics
 from tfcluster.config import to_python
+from tfcluster.data import Picture
 from tfcluster.errors import InputError
+from tfcluster.profile import ClusterProfile
+from tfcluster.scaling import Standardizer
+from tfcluster.shift import Moments
 from tfcluster.training.progress import TrainingProgress
 from tfcluster.validation import (
     check_callbacks,
     check_matrix,
     check_n_clusters,
     check_seed,
+    unfold,
 )
 
 _LAST_SEED = 2**32 - 1
@@ -220,9 +225,14 @@ class FederatedEstimator(
         how = PartitionConfig(self.partition, self.n_clients, self.alpha, self.per_client)
         features = tuple(map(str, getattr(seen, "feature_names_in_", ())))
         has_units = bool(np.isnan(matrix).any())
+        picture = None if seen.image_shape_ is None else Picture("image", seen.image_shape_)
         made = partition_matrix(matrix, y, how, seed)
         return dataclasses.replace(
-            made, feature_names=features, has_columns=bool(features), has_units=has_units
+            made,
+            feature_names=features,
+            has_columns=bool(features),
+            has_units=has_units,
+            picture=picture,
         )
 
     def _is_standardized(self, dataset: FederatedDataset | None) -> bool:
@@ -239,6 +249,7 @@ class FederatedEstimator(
     scores_: dict[str, Any]
     n_clusters_: int
     n_features_in_: int
+    profile_: ClusterProfile
 
     def _set_fitted(
         self,
@@ -258,12 +269,27 @@ class FederatedEstimator(
         if dataset.has_columns:  # from here on, columns of new samples are compared by name
             self.feature_names_in_ = np.array(dataset.feature_names, dtype=object)
             model.feature_names_in_ = self.feature_names_in_
+        if dataset.picture is not None and dataset.picture.kind == "image":
+            model.image_shape_ = dataset.picture.shape
         self.client_labels_ = dict(zip(dataset.names, labels, strict=True))
         self.labels_ = np.concatenate(labels)
         if dataset.order is not None and len(dataset.order) == dataset.order.max() + 1:
             in_order = np.empty_like(self.labels_)
             in_order[dataset.order] = self.labels_
             self.labels_ = in_order
+
+    def _keep_moments(self, units: Standardizer | None) -> None:
+        """Gives the model the moments of all samples, which the profile has from sums.
+
+        Args:
+          units: What undoes the scaling that samples had before `fit`.
+        """
+        profile, own = self.profile_, self._model.standardizer_
+        moments = Moments(profile.overall_mean, profile.overall_sd)
+        scaling = units if own is None else own.after(units)
+        if scaling is not None:
+            moments = moments.scaled(-scaling.mean / scaling.sd, 1 / scaling.sd)
+        self._model.training_moments_ = moments
 
     def _labels_of(self, x: np.ndarray) -> np.ndarray:
         labels: np.ndarray = self._model.predict(x)
@@ -316,11 +342,11 @@ class FederatedEstimator(
     def standardized(self, X: Any) -> np.ndarray:
         """Returns samples, `(n_samples, n_features)`, standardized if the model standardizes."""
         standardizer = self._fitted_model().standardizer_
-        matrix = np.asarray(X, np.float64)
+        matrix = np.asarray(unfold(X).samples, np.float64)
         return matrix if standardizer is None else standardizer(matrix)
 
 
 def _is_list_of_matrices(X: Any) -> bool:
     if not isinstance(X, (list, tuple)) or not X:
         return False
-    return all(hasattr(part, "columns") or np.ndim(part) == 2 for part in X)
+    return all(hasattr(part, "columns") or np.ndim(part) in (2, 3, 4) for part in X)

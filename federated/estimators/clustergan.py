@@ -41,6 +41,7 @@ from tfcluster.config import Adam, GANConfig, get_gan_config, override, to_pytho
 from tfcluster.errors import InputError
 from tfcluster.estimator import EmptyClusterWarning
 from tfcluster.files import unpack_arrays
+from tfcluster.scaling import Standardizer
 
 _MODEL_FIELDS = (
     "networks", "n_noise", "beta_n", "beta_c", "noise_scale", "critic_steps", "batch_size",
@@ -224,6 +225,7 @@ class FederatedClusterGAN(FederatedEstimator):
         looks = [r.scores for r in at.history if r.phase == AdversarialPhase.name and r.scores]
         self.argmax_scores_ = dict(looks[-1]) if looks else {}
         self.profile_ = build_profile(fit, final, Scaling.from_artifacts(at.artifacts))
+        self._keep_moments(fit.dataset.units)
 
     def predict(self, X: Any, decoder: Decoder = "kmeans") -> np.ndarray:
         """Labels samples, new ones too: `(n_samples, n_features)` to `(n_samples,)`.
@@ -249,14 +251,25 @@ class FederatedClusterGAN(FederatedEstimator):
         gan: ClusterGAN = self._copy_of_model()
         return gan
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        units: Standardizer | None = None,
+        run: str | None = None,
+    ) -> None:
         """Writes the model to one file, which `ClusterGAN.load` and `tfcluster predict` read.
+
+        Args:
+          path: The file.
+          units: How samples were scaled before `fit`; see `DEC.save`.
+          run: The `id` of the run folder that holds the file; None for a file of its own.
 
         Raises:
           InputError: If it cannot be written; what stood there before stays.
         """
         check_is_fitted(self)
-        self._model.save(path)
+        self._model.save(path, units=units, run=run)
 
 
 def _model(at: Position, config: FederatedGANConfig, seed: int) -> ClusterGAN:

@@ -44,6 +44,7 @@ from tfcluster.config import (
 )
 from tfcluster.dec import DEC
 from tfcluster.files import unpack_arrays
+from tfcluster.scaling import Standardizer
 
 _MODEL_FIELDS = (
     "dims", "initializer", "scaling", "pretraining", "reconstruction_weight", "kmeans_restarts",
@@ -259,6 +260,7 @@ class FederatedDEC(FederatedEstimator):
         self.initial_scores_ = run.initial_scores
         scaling = Scaling.from_artifacts(run.at.artifacts)
         self.profile_ = build_profile(run.fit, run.final, scaling)
+        self._keep_moments(run.fit.dataset.units)
 
     def soft_assign(self, X: Any) -> np.ndarray:
         """Returns soft assignments q, eq. 1: `(n_samples, n_features)` to `(n_samples, k)`."""
@@ -270,14 +272,25 @@ class FederatedDEC(FederatedEstimator):
         dec: DEC = self._copy_of_model()
         return dec
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        units: Standardizer | None = None,
+        run: str | None = None,
+    ) -> None:
         """Writes the model to one file, which `DEC.load` and `tfcluster predict` read.
+
+        Args:
+          path: The file.
+          units: How samples were scaled before `fit`; see `DEC.save`.
+          run: The `id` of the run folder that holds the file; None for a file of its own.
 
         Raises:
           InputError: If it cannot be written; what stood there before stays.
         """
         check_is_fitted(self)
-        self._model.save(path)
+        self._model.save(path, units=units, run=run)
 
 
 class _Clustering:

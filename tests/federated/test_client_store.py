@@ -75,3 +75,33 @@ def test_scalings_are_those_of_their_artifacts():
     for (one, arrays), (other, scaling) in itertools.product(found.items(), SCALINGS.items()):
         assert Scaling.from_artifacts(arrays).equals(scaling) == (one == other)
     assert Scaling.from_artifacts({}).is_identity
+
+
+# Digits that float32 would round.
+
+STAMPS = [1.7e9 + 30 * np.array([[0.0], [1], [2]]), 1.7e9 + 30 * np.array([[3.0], [np.nan]])]
+
+
+def test_samples_are_rounded_only_after_scaling(tmp_path):
+    """Time stamps 30 s apart are one number in float32."""
+    assert len(np.unique(STAMPS[0].astype(np.float32))) == 1
+    standardizer = Standardizer.fit(np.concatenate(STAMPS))
+    store = ClientStore.write(tmp_path, [(x, None) for x in STAMPS])
+    for _ in range(2):
+        for i, x in enumerate(STAMPS):
+            np.testing.assert_array_equal(store.samples(i)[0], x)
+        store.scale(Scaling(standardizer))
+        for i, x in enumerate(STAMPS):
+            found = store[i].x.numpy()
+            np.testing.assert_array_equal(found, standardizer(x))
+            assert len(np.unique(found)) == len(x)
+        store.scale(Scaling())
+
+
+def test_numbers_that_float32_holds_take_its_bytes(tmp_path):
+    given = [np.array([[1.5, np.nan]]), np.array([[3, 4]]), np.array([[0.1, 1]])]
+    store = ClientStore.write(tmp_path, [(x, None) for x in given])
+    found = [store.samples(i)[0] for i in range(3)]
+    assert [x.dtype for x in found] == [np.float32, np.float32, np.float64]
+    for x, expected in zip(found, given, strict=True):
+        np.testing.assert_array_equal(x, expected)

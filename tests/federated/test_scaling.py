@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
+from sklearn.metrics import normalized_mutual_info_score
 from sklearn.preprocessing import StandardScaler
 
 from federated.algorithms.moments import Moments
@@ -19,6 +20,8 @@ from federated.core.rounds import Federation, RoundCheckpoint, run_phases
 from federated.core.sampling import ClientSampler
 from federated.core.scaling import Scaling
 from federated.data.client_store import ClientStore
+from federated.data.federated_dataset import PartitionConfig, load_federated_dataset
+from federated.estimators.kmeans import FederatedKMeans
 from federated.phases.dec import FederatedDECConfig, clustering_phases, pretraining_phases
 from federated.phases.scaling import build_scaling_phases
 from tests.federated.helpers import (
@@ -320,3 +323,44 @@ def test_a_run_stopped_after_any_round_resumes_to_the_same_bits(
         for samples, expected in zip(again, seen[n_rounds:], strict=True):
             for a, b in zip(samples, expected, strict=True):
                 np.testing.assert_array_equal(a, b)
+
+
+# Digits that float32 would round.
+
+
+def stamped(n: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Two groups that differ in time only, by 30 s, with a deviation of 1 s."""
+    rng, y = np.random.default_rng(0), np.arange(n) % 2
+    return np.stack([1.7e9 - 15 + 30 * y + rng.normal(size=n), rng.normal(size=n)], axis=1), y
+
+
+def test_features_are_summed_before_they_are_rounded(tmp_path):
+    x, _ = stamped()
+    store = ClientStore.write(tmp_path, [(x[:20], None), (x[20:], None)])
+    found = run_locally(build_scaling_phases(2, standardize=True), store).artifacts
+    expected = Standardizer.fit(x)
+    np.testing.assert_allclose(found["standardizer/mean"], expected.mean, rtol=1e-14)
+    np.testing.assert_allclose(found["standardizer/sd"], expected.sd, rtol=1e-9)
+
+
+def test_time_stamps_from_files_are_clustered(tmp_path):
+    """Rounded to float32, whose steps are 128 s there, all would be the same."""
+    x, y = stamped()
+    assert len(np.unique(x[:, 0].astype(np.float32))) == 1
+    for name, rows in (("a", x[:30]), ("b", x[30:])):
+        np.savetxt(tmp_path / f"{name}.csv", rows, "%.17g", ",", header="time,noise", comments="")
+    dataset = load_federated_dataset(str(tmp_path), PartitionConfig(), 0)
+    np.testing.assert_array_equal(dataset.pooled()[0], x)
+    model = FederatedKMeans(2, standardize=True, random_state=0).fit(dataset)
+    assert normalized_mutual_info_score(y, model.labels_) == 1.0
+    np.testing.assert_array_equal(model.predict(x), model.labels_)
+    labels = FederatedKMeans(2, standardize=True, random_state=0).fit([x[:30], x[30:]]).labels_
+    np.testing.assert_array_equal(labels, model.labels_)
+
+
+def test_a_number_beyond_float32_needs_standardization():
+    x = blobs()[0].astype(np.float64)
+    x[3, 1] = 1e39
+    with pytest.raises(InputError, match=r"in float32\. Received 1 other values"):
+        FederatedKMeans(3, standardize=False).fit([x])
+    assert FederatedKMeans(3, standardize=True, random_state=0).fit([x]).n_clusters_ == 3

@@ -3,10 +3,14 @@ import resource
 import subprocess
 import sys
 import threading
+import types
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from tfcluster import files
+from tfcluster.data.loading import load_data
 from tfcluster.errors import InputError
 from tfcluster.files import atomic_write, check_identity, load_arrays, save_arrays
 
@@ -154,3 +158,54 @@ def test_file_size_limit(saved):
     assert "InputError: Cannot write" in result.stderr
     assert saved.read_bytes() == before
     assert os.listdir(saved.parent) == [saved.name]
+
+
+def test_a_file_that_inflates_beyond_memory_is_refused_unread(tmp_path, monkeypatch):
+    path = tmp_path / "zeros.npz"
+    np.savez_compressed(path, X=np.zeros((1000, 1000)))
+    assert path.stat().st_size < 20_000
+    files.check_inflated_size(path)
+    monkeypatch.setattr(files, "find_size_limit", lambda: 2**22)
+    for read in (load_arrays, load_data):
+        with pytest.raises(InputError, match="that inflate to"):
+            read(path)
+
+
+class TestWrongInside:
+    """Whole files, with the right checksum, that are no checkpoints of this run."""
+
+    IDENTITY: ClassVar = {"seed": 1}
+    METAS: ClassVar = {
+        "a model": ({"estimator": "DEC", "history": []}, "belongs to another run: seed"),
+        "a list": ([], "holds no checkpoint"),
+        "identity of another type": ({"identity": 3}, "holds no checkpoint"),
+        "nothing else": ({"identity": IDENTITY}, "holds no checkpoint"),
+        "no records": ({"identity": IDENTITY, "history": []}, "holds no checkpoint"),
+        "records of another type": ({"identity": IDENTITY, "history": [1]}, "holds no checkpoint"),
+        "no slots": (
+            {"identity": IDENTITY, "history": [{"phase": "pretrain", "step": 1}]},
+            "holds no checkpoint",
+        ),
+    }
+
+    @pytest.mark.parametrize("name", METAS)
+    def test_of_a_fit(self, tmp_path, name):
+        import tensorflow as tf
+
+        from tfcluster.training.checkpoint import FitCheckpoint
+
+        meta, rule = self.METAS[name]
+        save_arrays(tmp_path / "c.npz", {"a": np.ones(2)}, meta)
+        phase = types.SimpleNamespace(name="pretrain", state=[tf.Variable(1.0)])
+        checkpoint = FitCheckpoint(tmp_path / "c.npz", self.IDENTITY, dict, lambda _: None)
+        with pytest.raises(InputError, match=rule):
+            checkpoint.restore([phase])
+
+    @pytest.mark.parametrize("name", METAS)
+    def test_of_rounds(self, tmp_path, name):
+        from federated.core.rounds import RoundCheckpoint
+
+        meta, rule = self.METAS[name]
+        save_arrays(tmp_path / "c.npz", {"a": np.ones(2)}, meta)
+        with pytest.raises(InputError, match=rule):
+            RoundCheckpoint(tmp_path / "c.npz", self.IDENTITY).restore([])

@@ -116,6 +116,10 @@ def test_range_of_clusters(tmp_path):
         tfcluster("predict", one, "x.npy", cwd=tmp_path).stdout == (one / "labels.csv").read_text()
     )
 
+    several = tfcluster("predict", "run", "x.npy", cwd=tmp_path)
+    assert several.returncode == 2
+    assert all(f"run/{n}_clusters" in several.stderr for n in (2, 3, 4))
+
     before = (one / "model.npz").read_bytes()
     (tmp_path / "run" / "4_clusters" / "checkpoint.npz").unlink()  # as if it had been stopped there
     again = tfcluster(*words, "--resume", cwd=tmp_path)
@@ -157,7 +161,7 @@ def test_killed_run_resumes_to_the_same_bits(tmp_path, finished):
     assert whole.returncode == 0, whole.stderr
     lines = kill(words, tmp_path, after_lines=40)
 
-    resumed = tfcluster(*words, "--out", "killed", "--resume", cwd=tmp_path)
+    resumed = tfcluster("train", "dec", "--out", "killed", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert_same_model(tmp_path / "whole", tmp_path / "killed")
     assert len(lines.read_text().splitlines()) == 303  # no line twice
@@ -204,6 +208,9 @@ def test_clustergan_prints_the_comparison(generated):
     _, _, result = generated
     for word in ("k-means", "ClusterGAN", "argmax of z_c", "back-propagation", "is kept: the best"):
         assert word in result.stdout
+    assert "by silhouette in the input space, which needs no labels" in " ".join(
+        result.stdout.split()
+    )
     assert result.stderr == ""
 
 
@@ -225,6 +232,9 @@ def test_clustergan_run_folder(generated):
     assert [line["seed"] for line in result["trials"]] == [0, 1]
     best = max(result["trials"], key=lambda line: line["selection"])
     assert best["selection"] == result["selection"]
+    assert result["choose_by"] == "silhouette"  # though there are labels
+    assert all(x["selection"] == pytest.approx(x["silhouette"], abs=0.1) for x in result["trials"])
+    assert all(0 < x["validation_purity"] <= 1 for x in result["trials"])
     purities = [line["purity"] for line in result["trials"]]
     assert result["summary"]["purity"][0] == pytest.approx(np.mean(purities))
     assert result["summary"]["purity"][1] == pytest.approx(np.std(purities, ddof=1))
@@ -340,6 +350,11 @@ MISTAKES = {
     "gan scale": (
         [*GAN, "--dataset", "wide.npy", "--n-clusters", "2", "--preset", "pendigits"], "in [0, 1]"
     ),
+    "gan purity": (
+        [*GAN, "--dataset", "wide.npy", "--n-clusters", "2", "--choose-by", "purity"],
+        "needs labels",
+    ),
+    "gan choice": ([*GAN, "--choose-by", "accuracy"], "Known: purity, silhouette"),
     "gan NaN": ([*GAN, "--dataset", "nan.npy", "--n-clusters", "5"], "NaN"),
     "predict nothing": (["predict", "run", "nan.npy"], "holds no run"),
 }  # fmt: skip
@@ -383,11 +398,25 @@ def test_a_folder_that_holds_a_run(finished):
     assert "already holds a run" in " ".join(result.stderr.split())
 
 
+def test_a_model_of_another_run(finished):
+    """Its columns and its scaling may differ, and its labels would look like this run's."""
+    folder, _ = finished
+    (folder / "mixed").mkdir()
+    (folder / "mixed" / "model.npz").write_bytes((folder / "run" / "model.npz").read_bytes())
+    config = json.loads((folder / "run" / "config.json").read_text())
+    (folder / "mixed" / "config.json").write_text(json.dumps({**config, "id": "0123456789abcdef"}))
+    result = tfcluster("predict", "mixed", "digits", cwd=folder)
+    assert result.returncode == 2
+    assert "is not of the run in this folder" in result.stderr
+    assert result.stdout == ""
+
+
 def test_a_damaged_model(finished):
     folder, _ = finished
     (folder / "copy").mkdir()
-    for name in ("config.json", "model.npz"):
-        (folder / "copy" / name).write_bytes((folder / "run" / name).read_bytes()[:-5])
+    for name, n_cut in (("config.json", 0), ("model.npz", 5)):
+        whole = (folder / "run" / name).read_bytes()
+        (folder / "copy" / name).write_bytes(whole[: len(whole) - n_cut])
     result = tfcluster("predict", "copy", "digits", cwd=folder)
     assert result.returncode == 2
     assert "not a whole tfcluster file" in " ".join(result.stderr.split())

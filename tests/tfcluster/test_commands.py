@@ -14,6 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from federated.cli.command import federate
 from tfcluster.cli.commands import Parsed, add_command
 from tfcluster.cli.main import app
 from tfcluster.cli.options import (
@@ -24,6 +25,9 @@ from tfcluster.cli.options import (
     GANOptions,
     make_set_option,
 )
+from tfcluster.config.presets import DEC_PRESETS, GAN_PRESETS
+from tfcluster.data.catalog import DATASETS
+from tfcluster.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +127,8 @@ def test_help_tells_each_default_once(words, groups, monkeypatch):
     assert "None" not in result.output
     for group in groups:
         for field in dataclasses.fields(group):
-            name = "set" if field.name == "overrides" else field.name.replace("_", "-")
+            names = {"overrides": "set", "config_file": "config"}
+            name = names.get(field.name, field.name.replace("_", "-"))
             [line] = [line for line in result.output.splitlines() if f"│ --{name} " in line]
             assert line.count("[default") <= 1
             if isinstance(field.default, (str, float)):
@@ -140,3 +145,58 @@ def test_version_and_short_help():
     )
     assert long.stdout == short.stdout
     assert "--n-clusters" in long.stdout
+
+
+@pytest.mark.parametrize("words", [["dec"], ["clustergan"]])
+def test_help_of_federate_has_choices_and_no_doubled_default(words, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    result = CliRunner().invoke(federate, [*words, "--help"])
+    assert result.exit_code == 0, result.output
+    assert "None" not in result.output
+    assert not any(line.count("[default") > 1 for line in result.output.splitlines())
+    assert "[local|flower|tff]" in result.output
+    assert "[iid|dirichlet|shards|quantity|one_class|natural]" in result.output
+
+
+def test_choices_are_what_there_is():
+    from federated.backends.descriptions import BACKENDS
+    from federated.core.aggregation import AGGREGATIONS
+    from federated.data.partition import KINDS
+
+    known = {"partition": {*KINDS, "natural"}, "aggregation": AGGREGATIONS, "backend": BACKENDS}
+    for option, names in known.items():
+        command = typer.main.get_command(federate).commands["dec"]
+        [choices] = [p.type.choices for p in command.params if p.name == option]
+        assert {*choices} == {*names}
+
+
+def test_a_name_that_is_no_choice(calls):
+    result = CliRunner().invoke(nested(Base), ["inner", "go", "x.csv", "--target", "locl"])
+    assert isinstance(result.exception, InputError)
+    assert "Did you mean 'local'? Known: global, local." in str(result.exception)
+    assert not calls
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("datasets", DATASETS), ("presets", {**DEC_PRESETS, **GAN_PRESETS})]
+)
+def test_listings_have_every_name(name, expected, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    result = CliRunner().invoke(app, [name])
+    assert result.exit_code == 0, result.output
+    first = {line.split()[0] for line in result.output.splitlines() if line.strip()}
+    assert {*expected} <= first
+
+
+def test_shell_completion():
+    environment = {
+        **os.environ,
+        "_TFCLUSTER_COMPLETE": "complete_bash",
+        "COMP_WORDS": "tfcluster train cl",
+        "COMP_CWORD": "2",
+    }
+    script = "import sys; sys.argv[0] = 'tfcluster'; from tfcluster.cli.main import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment
+    )
+    assert result.stdout.split() == ["clustergan"]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from tfcluster.data import downloads
-from tfcluster.data.loading import Picture, load_data
+from tfcluster.data.loading import Picture, TableOptions, load_data
 from tfcluster.errors import InputError
 
 
@@ -177,7 +177,7 @@ def test_a_path_must_be_a_data_file(tmp_path: Path) -> None:
     for path, message in (
         (tmp_path / "absent.csv", "absent.csv' and found nothing"),
         (tmp_path / "folder.npz", "found a folder"),
-        (tmp_path / "a.txt", "ends in .csv, .npy, .npz; received"),
+        (tmp_path / "a.xlsx", "ends in .csv, .tsv, .*.npy, .npz; received"),
         (tmp_path, "ends in .csv"),
         ("mnist.npz", "'mnist.npz' and found nothing"),
     ):
@@ -188,10 +188,11 @@ def test_a_path_must_be_a_data_file(tmp_path: Path) -> None:
 # Users' tables.
 
 
-@pytest.mark.parametrize("column", ["label", "y", "class", "Target"])
+@pytest.mark.parametrize("column", ["label", "Label", "y", "class", "Target"])
 def test_csv_with_a_header_and_labels(tmp_path: Path, column: str) -> None:
     text = f"height, {column} ,weight\n1.5,dog,2\n\n,cat,-3e1\n"
-    data = load_data(write(tmp_path / "a.csv", text))
+    asked = None if column.lower() == "label" else TableOptions(label_column=column)
+    data = load_data(write(tmp_path / "a.csv", text), table=asked)
     X, y, picture = data
     names, units = data.feature_names, data.units
     assert names == ("height", "weight") and units is None
@@ -219,14 +220,13 @@ WRONG_TABLES = {
     "text without header": ("1,2\n3,red", "line 2, column '2'.*'red'"),
     "text in row 1": ("1,red\n3,4", "line 1, column '2'.*'red'"),
     "ragged": ("1,2\n3,4,5", "line 2: every row needs 2 cells.*received 3"),
-    "two labels": ("a,y,class\n1,2,3", "only one column may hold the labels.*y, class"),
-    "empty label": ("a,y\n1,\n", "line 2: every row needs a label"),
-    "row numbers": (",a,b\n0,1,2\n", "every column of a header needs a name"),
+    "two labels": ("a,Label,label\n1,2,3", "only one column may hold the labels.*'Label', 'label'"),
+    "empty label": ("a,label\n1,\n", "line 2, column 'label': every row needs a label"),
+    "row numbers": (",a,b\n0,1,2\n", "'Unnamed: 0' looks like an id or a row number"),
     "empty": ("", "is empty"),
     "blank": ("\n\n", "is empty"),
-    "header only": ("a,b\n", "shape \\(0,\\)"),
-    "labels only": ("y\n1\n", "shape \\(1, 0\\)"),
-    "semicolons": ("1;2\n3;4", "'3;4'"),
+    "header only": ("a,b\n", "a header and no rows"),
+    "labels only": ("label\n1\n", "at least one column must be a feature"),
 }
 
 

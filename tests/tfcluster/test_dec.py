@@ -311,13 +311,13 @@ X_GOOD = blobs()[0]
         (np.where(np.arange(6) == 2, np.inf, X_GOOD), "infinity"),
         (np.full((10, 3), "a"), "could not convert|Unable to convert"),
         (X_GOOD[0], "Expected 2D array"),
-        (X_GOOD.reshape(10, 12, 6), "dim 3"),
+        (X_GOOD.reshape(10, 4, 3, 6), "dim 4"),
         (X_GOOD[:0], "0 sample"),
         (X_GOOD[:2], "n_samples=2 should be >= n_clusters=3"),
         (np.ones((20, 4)), "All 20 samples are identical"),
         (X_GOOD * 1e300, "too large|infinity"),
     ],
-    ids=["nan", "inf", "text", "rank 1", "rank 3", "none", "few", "identical", "float32"],
+    ids=["nan", "inf", "text", "rank 1", "rank 4", "none", "few", "identical", "float32"],
 )
 def test_bad_samples(X, rule):
     with pytest.raises(InputError, match=rule):

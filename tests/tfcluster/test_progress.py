@@ -1,5 +1,6 @@
 import io
 import os
+import pty
 import signal
 
 import pytest
@@ -23,13 +24,33 @@ def test_plain_lines_where_there_is_no_terminal():
     assert "loss 0.25000  labels changed 50.00 %  3 clusters in use" in lines[-1]
 
 
-def test_bars_on_a_terminal():
-    out = io.StringIO()
-    with TrainingProgress(Console(file=out, width=100, force_terminal=True)) as progress:
-        progress({"phase": "pretrain", "step": 4, "of": 4, "loss": 1.5})
-        progress(record(5))
-    assert "pretrain" in out.getvalue()
-    assert "5/10 steps" in out.getvalue()
+def test_bars_on_a_terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    reader, writer = pty.openpty()
+    with open(writer, "w") as out:
+        with TrainingProgress(Console(file=out, width=100)) as progress:
+            progress({"phase": "pretrain", "step": 4, "of": 4, "loss": 1.5})
+            progress(record(5))
+        shown = os.read(reader, 100_000).decode()
+    os.close(reader)
+    assert "pretrain" in shown
+    assert "5/10 steps" in shown
+    assert "\x1b[" in shown
+
+
+def test_no_bars_in_a_file_with_forced_colors(monkeypatch, tmp_path):
+    """`FORCE_COLOR` lets rich take a file for a terminal."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with (tmp_path / "log").open("w") as out:
+        console = Console(file=out, width=100)
+        assert console.is_terminal
+        with TrainingProgress(console) as progress:
+            for step in range(1, 11):
+                progress(record(step))
+    text = (tmp_path / "log").read_bytes()
+    assert b"\r" not in text
+    assert b"\x1b[1A" not in text  # up a line, as bars go
+    assert text.count(b"steps") == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

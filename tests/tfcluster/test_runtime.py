@@ -2,7 +2,10 @@
 
 import subprocess
 
+import pytest
+
 from tfcluster import runtime
+from tfcluster.errors import InputError
 
 
 def test_the_revision_is_marked_only_by_changed_code(tmp_path, monkeypatch):
@@ -31,3 +34,9 @@ def test_outside_a_repository_there_is_no_revision(tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "__file__", str(tmp_path / "code.py"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert runtime.read_git_revision() == "unknown"
+
+
+def test_a_billion_threads_are_refused():
+    """TensorFlow would end with a segmentation fault."""
+    with pytest.raises(InputError, match=r"between 1 and 1024\. Received: 1000000000"):
+        runtime.set_threads(10**9)

@@ -16,9 +16,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
+import click
 import typer
-from rich.console import Console
+from click.core import ParameterSource
 from typer.models import ParameterInfo
+
+from tfcluster.cli.scratch import scratch_folder
+from tfcluster.cli.terminal import CleanConsole
+from tfcluster.errors import unknown_name
 
 
 class Parsed(NamedTuple):
@@ -34,11 +39,14 @@ class Parsed(NamedTuple):
     parse: Callable[[Any], Any]
 
 
-def add_command(app: typer.Typer, name: str, run: str, *groups: type, help: str) -> None:
+def add_command(
+    app: typer.Typer, name: str, run: str, *groups: type, help: str, complete: str | None = None
+) -> None:
     """Adds a command whose options are the fields of dataclasses.
 
-    An option that is not given has its field's default. `--verbose`, which shows TensorFlow's log,
-    is added to the options.
+    An option that is not given has its field's default. A group's method `check`, if it has one, is
+    called before the module that runs is imported, which may take seconds. `--verbose`, which shows
+    TensorFlow's log, is added to the options.
 
     Args:
       app: The app that gets the command; it may be part of another app.
@@ -47,6 +55,9 @@ def add_command(app: typer.Typer, name: str, run: str, *groups: type, help: str)
       *groups: Dataclasses. Fields whose annotation carries no typer option or argument are not on
         the command line.
       help: Description of the command.
+      complete: "module:function", called with the groups and the values given for the fields of
+        each, by name, before `run` is imported. It returns the values for the fields, e.g. with
+        those of a file.
 
     Raises:
       TypeError: If two groups have an option of the same name.
@@ -59,16 +70,27 @@ def add_command(app: typer.Typer, name: str, run: str, *groups: type, help: str)
     def command(verbose: bool = False, **values: Any) -> None:
         if verbose:
             os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"
-        instances = [
-            group(**_given(own, values)) for group, own in zip(groups, options, strict=True)
-        ]
-        module, _, function = run.partition(":")
-        getattr(importlib.import_module(module), function)(*instances, console=Console())
+        given = [_given(own, values) for own in options]
+        if complete is not None:
+            given = _find(complete)(groups, given)
+        instances = [group(**own) for group, own in zip(groups, given, strict=True)]
+        with scratch_folder():
+            for instance in instances:
+                if hasattr(instance, "check"):
+                    instance.check()
+            _find(run)(*instances, console=CleanConsole())
 
     flag = typer.Option("--verbose", help="Show TensorFlow's log.")
     parameters = [option.parameter for group in options for option in group]
     _set_signature(command, [*parameters, _parameter("verbose", bool, flag, False)])
     app.command(name, help=help)(command)
+
+
+def _find(function: str) -> Callable[..., Any]:
+    """Returns "module:function", imported."""
+    module, _, name = function.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
 
 
 class _Option(NamedTuple):
@@ -91,8 +113,29 @@ def _options(group: type) -> Iterator[_Option]:
             kind, parse = parsed
             default = default if default is inspect.Parameter.empty else None
         elif get_origin(kind) is Literal:
-            kind = str  # typer 0.12 has no `Literal`; the code that uses the value checks it
+            kind, info = str, copy.copy(info)
+            info.click_type = _Choice(get_args(hints[field.name].__origin__))
         yield _Option(field.name, _parameter(field.name, kind, info, default), parse)
+
+
+class _Choice(click.Choice):
+    """Names of which one is taken; another one is a mistake as everywhere, in one line."""
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,  # noqa: ARG002 (click's)
+    ) -> Any:
+        """Returns the value.
+
+        Raises:
+          InputError: If it is not among the choices.
+        """
+        if value not in self.choices:
+            kind = param.name.replace("_", " ") if param is not None and param.name else "choice"
+            raise unknown_name(kind, str(value), self.choices)
+        return value
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
@@ -118,10 +161,11 @@ def _parameter(name: str, kind: Any, info: ParameterInfo, default: Any) -> inspe
 
 def _given(options: list[_Option], values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the fields of a group that were given, parsed."""
+    source = click.get_current_context().get_parameter_source
     return {
         option.name: option.parse(values[option.name])
         for option in options
-        if values[option.name] is not None
+        if source(option.name) is not ParameterSource.DEFAULT
     }
 
 

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import click
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from tfcluster.cli.commands import add_command
@@ -22,11 +21,11 @@ from tfcluster.cli.options import (
     GANOptions,
     PredictOptions,
 )
+from tfcluster.cli.terminal import CleanConsole
 from tfcluster.errors import InputError, TrainingError
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Deep clustering that matches the originals' code.",
@@ -40,6 +39,7 @@ add_command(
     DECOptions,
     DECExecution,
     help="Train Deep Embedded Clustering and compare it with k-means and AE + k-means.",
+    complete="tfcluster.cli.recorded_options:complete_options",
 )
 add_command(
     train,
@@ -48,6 +48,7 @@ add_command(
     GANOptions,
     GANExecution,
     help="Train ClusterGAN and compare its decoders with k-means.",
+    complete="tfcluster.cli.recorded_options:complete_options",
 )
 add_command(
     app,
@@ -56,6 +57,11 @@ add_command(
     PredictOptions,
     help="Label new samples with a trained model.",
 )
+for _name, _help in (
+    ("datasets", "List the named data sets."),
+    ("presets", "List the protocols of DEC and ClusterGAN."),
+):
+    add_command(app, _name, f"tfcluster.cli.listings:list_{_name}", help=_help)
 
 
 def _print_version(is_asked: bool) -> None:
@@ -108,6 +114,12 @@ def main() -> None:
     except OSError as error:  # e.g. a full disk, met by a library
         where = f": {error.filename}" if error.filename else ""
         code = _fail(f"{error.strerror or error}{where}", 2)
+    except UnicodeEncodeError as error:  # e.g. TensorFlow, of a path
+        code = _fail(
+            f"{error.object!r} has characters that the locale's encoding, {error.encoding}, does "
+            "not have. Set LC_ALL=C.UTF-8, or rename it.",
+            2,
+        )
     except (click.Abort, KeyboardInterrupt):
         code = _fail("Interrupted.", _INTERRUPTED)
     raise SystemExit(code)
@@ -124,4 +136,4 @@ def _fail(message: object, code: int) -> int:
 
 def _print_message(title: str, message: object) -> None:
     # escaped because it holds what the user typed, brackets too
-    Console(stderr=True).print(title, escape(str(message)), highlight=False, soft_wrap=True)
+    CleanConsole(stderr=True).print(title, escape(str(message)), highlight=False, soft_wrap=True)

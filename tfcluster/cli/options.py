@@ -6,18 +6,21 @@ Nothing here imports TensorFlow or scikit-learn.
 from __future__ import annotations
 
 import ast
+import csv
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import typer
 
 from tfcluster.cli.commands import Parsed
 from tfcluster.config import DECConfig, GANConfig, get_dec_config, get_gan_config, override
+from tfcluster.data.loading import DATASETS, load_data
+from tfcluster.data.table_options import TableOptions
 from tfcluster.errors import InputError
-from tfcluster.runtime import count_cores
+from tfcluster.runtime import MOST_THREADS, count_cores
 
 
 def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
@@ -54,8 +57,81 @@ def make_set_option(examples: str) -> Any:
     return typer.Option("--set", metavar="FIELD=VALUE", help=help_text)
 
 
+def split_names(text: str | None) -> tuple[str, ...]:
+    """Returns names that a comma separates; a name with a comma stands in quotes.
+
+    Args:
+      text: E.g. `age,"height, cm"`; None for no names.
+    """
+    if text is None:
+        return ()
+    return tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True)) if name)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TableArguments:
+    """Options about tables; see `tfcluster.data.TableOptions`.
+
+    Attributes:
+      label_column: Column of the labels, or "none".
+      id_column: Column that names the samples.
+      group_column: Column with the group of each sample.
+      drop: Columns to leave out, separated by commas.
+      keep: Columns that are features although they look like ids, separated by commas.
+      missing: Marks of missing values, separated by commas.
+      header: Whether the first row names the columns; None to decide by its cells.
+      separator: What separates columns; None to detect it.
+      decimal: The decimal mark; None to detect it.
+      thousands: What stands between thousands; None to detect it.
+    """
+
+    label_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|none", help="Column of the labels. [default: label]"),
+    ] = None
+    id_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Column that names the samples, for labels.csv."),
+    ] = None
+    group_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Column of the clients of --partition natural."),
+    ] = None
+    drop: Annotated[str | None, typer.Option(metavar="A,B", help="Columns to leave out.")] = None
+    keep: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Features although they look like ids.")
+    ] = None
+    missing: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Marks of missing values, e.g. -999, beside ?, NA, null."),
+    ] = None
+    header: Annotated[
+        bool | None,
+        typer.Option("--header/--no-header", help="Whether the first row names the columns."),
+    ] = None
+    separator: Annotated[
+        str | None,
+        typer.Option(help="A character, or comma, semicolon, tab or space. [default: detected]"),
+    ] = None
+    decimal: Annotated[
+        str | None, typer.Option(help="Decimal mark, . or , [default: detected]")
+    ] = None
+    thousands: Annotated[
+        str | None, typer.Option(help="Mark between thousands. [default: detected]")
+    ] = None
+
+    def table_options(self) -> TableOptions:
+        """Returns how tables are written, and what their columns are."""
+        values = {field.name: getattr(self, field.name) for field in _TABLE_FIELDS}
+        lists = {name: split_names(values[name]) for name in ("drop", "keep", "missing")}
+        return TableOptions(**{**values, **lists})
+
+
+_TABLE_FIELDS = dataclasses.fields(TableArguments)
+
+
 @dataclasses.dataclass(frozen=True)
-class RunOptions:
+class RunOptions(TableArguments):
     """Options of every training command that the trained weights depend on.
 
     Attributes:
@@ -63,13 +139,18 @@ class RunOptions:
       preset: Name of a protocol.
       n_clusters: A number ("10") or a range ("2:15"); None for the number of classes.
       seed: Random seed.
-      threads: Operations that TensorFlow runs at a time; None for those of the run that is
-        resumed, or else the number of cores, at most two.
+      threads: Operations that TensorFlow runs at a time; None for the number of cores, at most
+        two.
       overrides: Fields of the configuration that differ from the preset, by name.
+      standardize: Whether features get mean 0 and standard deviation 1, and missing values the
+        mean; None for tables and wherever values are missing.
     """
 
+    algorithm: ClassVar[str]
+    """Name of the algorithm in results."""
+
     dataset: Annotated[
-        str, typer.Option(help="Name of a data set, or a .npz, .npy or .csv file.")
+        str, typer.Option(help="Name of a data set, or a file: .csv, .npz, ... or - for a table.")
     ] = "digits"
     preset: Annotated[
         str,
@@ -84,11 +165,29 @@ class RunOptions:
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed.")] = 0
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="Operations run at a time. [default: cores, at most 2]"),
+        typer.Option(
+            min=1, max=MOST_THREADS, help="Operations run at a time. [default: cores, at most 2]"
+        ),
     ] = None
     overrides: Annotated[
         Mapping[str, Any], ASSIGNMENTS, make_set_option("steps=20000 or precision=bfloat16")
     ] = dataclasses.field(default_factory=dict)
+    standardize: Annotated[
+        bool | None,
+        typer.Option(
+            "--standardize/--no-standardize",
+            help="Bring features to mean 0 and sd 1, and fill missing values. [default: tables]",
+        ),
+    ] = None
+
+    def check(self) -> None:
+        """Reads a file before TensorFlow is imported, so that a wrong one is refused at once.
+
+        Raises:
+          InputError: If it cannot be read.
+        """
+        if self.dataset not in DATASETS:
+            load_data(self.dataset, table=self.table_options())
 
     @property
     def n_threads(self) -> int:
@@ -134,6 +233,8 @@ class DECOptions(RunOptions):
       pretrained: DEC-keras' `ae_weights.h5`, to start from instead of pretraining.
     """
 
+    algorithm = "dec"
+
     preset: Annotated[
         str, typer.Option(help="Protocol: keras, paper, or one for a data set, e.g. keras:mnist.")
     ] = "keras"
@@ -163,12 +264,23 @@ class GANOptions(RunOptions):
 
     Attributes:
       trials: Number of models to train, with seeds from `seed` on; the best one is kept.
+      choose_by: What the best trial has most of: the silhouette, which needs no labels, or the
+        purity of the validation samples, as in the original.
       probe_every: Steps between two validation scores; None for 50 scores in all.
     """
+
+    algorithm = "clustergan"
 
     trials: Annotated[
         int, typer.Option(min=1, help="Models to train, with seeds from --seed on.")
     ] = 1
+    choose_by: Annotated[
+        Literal["silhouette", "purity"],
+        typer.Option(
+            help="The best trial has the highest silhouette, which needs no labels, or the highest "
+            "purity of the validation samples, as in the original."
+        ),
+    ] = "silhouette"
     probe_every: Annotated[
         int | None,
         typer.Option(min=1, help="Steps between two validation scores. [default: 50 in all]"),
@@ -186,24 +298,41 @@ class ExecutionOptions:
 
     Attributes:
       out: Folder for the results; None for `runs/ALGORITHM-DATASET-SEED`.
-      resume: Whether to resume the run in `out`.
+      resume: Whether to resume the run in `out`, whose options need not be given again.
+      config_file: File with options; those of the command line go first.
+      dry_run: Whether to check everything and print the plan only.
     """
 
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the results; new or empty. [default: a folder in runs/]"),
     ] = None
-    resume: Annotated[bool, typer.Option(help="Resume the run in --out.")] = False
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Resume the run in --out, with its options.")
+    ] = False
+    config_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", help="Options from a .toml file, or from the config.json of a run."
+        ),
+    ] = None
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check everything and print the plan; train nothing."),
+    ] = False
 
-    def choose_folder(self, algorithm: str, options: RunOptions) -> Path:
-        """Returns the folder for the results.
-
-        Args:
-          algorithm: As it stands in the name of a folder.
-          options: What is trained.
-        """
+    def choose_folder(self, options: RunOptions) -> Path:
+        """Returns the folder for the results of what `options` ask for."""
+        algorithm = options.algorithm.replace("_", "-")
         usual = f"{algorithm}-{Path(options.dataset).stem}-{options.seed}"
         return self.out or Path("runs") / usual
+
+    def to_record(self) -> dict[str, Any]:
+        """Returns the options that `config.json` holds: those that another run may have too."""
+        values = dataclasses.asdict(self)
+        return {
+            k: v for k, v in values.items() if k not in ("out", "resume", "config_file", "dry_run")
+        }
 
 
 _CHECKPOINTS = typer.Option(min=0, help="Least time between two checkpoints.")
@@ -232,8 +361,8 @@ class GANExecution(ExecutionOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class PredictOptions:
-    """Options of `tfcluster predict`.
+class PredictOptions(TableArguments):
+    """Options of `tfcluster predict`; those of tables are the run's unless they are given.
 
     Attributes:
       run: Folder of a finished run.
@@ -242,7 +371,9 @@ class PredictOptions:
     """
 
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")]
-    file: Annotated[str, typer.Argument(help="A .npz, .npy or .csv file, or a data set's name.")]
+    file: Annotated[
+        str, typer.Argument(help="A file, - for a table in standard input, or a data set's name.")
+    ]
     out: Annotated[
         Path | None, typer.Option(help="CSV file to write. [default: standard output]")
     ] = None

@@ -1,7 +1,11 @@
 """A run's folder: its options, its history, and its results.
 
-`config.json` is written first and marks the folder as taken. `metrics.jsonl` and TensorBoard events
-grow during the run. All other files are written at the end, each whole or not at all.
+A run holds the folder's lock. `config.json` is written first and marks the folder as taken.
+`metrics.jsonl` and TensorBoard events grow during the run. All other files are written at the end,
+each whole or not at all. `config.json` and `model.npz` hold the same random `id`, so that a model
+of another run is refused.
+
+Nothing here imports TensorFlow before the first record.
 """
 
 from __future__ import annotations
@@ -13,21 +17,28 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import secrets
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
-from tfcluster.cli import pictures
-from tfcluster.cli.options import RunOptions
+from tfcluster.cli.folder_lock import LOCK_NAME, FolderLock
+from tfcluster.cli.options import ExecutionOptions, RunOptions
+from tfcluster.cli.tables import Ids
 from tfcluster.config import to_dict
+from tfcluster.data.table_options import TableReport
 from tfcluster.errors import InputError
-from tfcluster.files import atomic_write
-from tfcluster.runtime import collect_provenance
-from tfcluster.training.phases import Record
+from tfcluster.files import atomic_write, is_temporary
+from tfcluster.runtime import collect_provenance, refuse_newer
+
+if TYPE_CHECKING:
+    from tfcluster.scaling import Standardizer
+    from tfcluster.training.phases import Record
 
 Options = TypeVar("Options", bound=RunOptions)
 
@@ -37,33 +48,57 @@ class RunFolder:
 
     Args:
       path: The folder, which exists.
+      config: What its `config.json` holds. It is kept, so that a run does not depend on the file.
+      lock: The lock on the folder; None for a folder that is only read, or lies in a locked one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, config: Mapping[str, Any], lock: FolderLock | None = None
+    ) -> None:
         self.path = path
+        self.config = dict(config)
+        self._lock = lock
         self._events: Any = None
+        self._problems: list[str] = []
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], config: Mapping[str, Any]) -> RunFolder:
-        """Returns the folder of a new run, with its `config.json`.
+        """Returns the folder of a new run, locked, with its `config.json`.
 
         Args:
-          path: A folder that does not exist or is empty.
-          config: What `config.json` holds.
+          path: A folder that does not exist, or is empty but for what a killed run left.
+          config: What `config.json` holds, beside the run's `id`.
 
         Raises:
-          InputError: If the folder is not empty or cannot be written.
+          InputError: If the folder is not empty, belongs to a run or cannot be written.
         """
         folder = Path(path)
-        if (folder / "config.json").exists():
+        check_new_folder(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
             raise InputError(
-                f"{folder} already holds a run. Resume it with --resume, or choose another --out."
-            )
-        if folder.is_dir() and any(folder.iterdir()):
-            raise InputError(f"{folder} is not empty. Choose another --out.")
-        run = cls(folder)
-        run.write_json("config.json", config)
-        return run
+                f"Cannot write {folder}: {error.strerror}. Choose another --out."
+            ) from error
+        lock = FolderLock(folder)
+        try:
+            check_new_folder(folder)  # another run may have begun and ended before the lock
+            return cls._begin(folder, config, lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
+        """Returns the folder of a run that was started, locked.
+
+        Raises:
+          InputError: If it holds no run, or the run is still alive.
+        """
+        found = cls.open(path)
+        lock = FolderLock(found.path)
+        _remove_temporaries(found.path)
+        return cls(found.path, found.config, lock)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunFolder:
@@ -73,27 +108,26 @@ class RunFolder:
           path: The folder.
 
         Raises:
-          InputError: If it holds no run.
+          InputError: If it holds no run, or its `config.json` cannot be read.
         """
         folder = Path(path)
         if not (folder / "config.json").is_file():
             raise InputError(f"{folder} holds no run: there is no config.json in it.")
-        return cls(folder)
+        return cls(folder, _read_config(folder / "config.json"))
 
-    def read_config(self) -> dict[str, Any]:
-        """Returns what `config.json` holds: options, configuration and versions.
+    @classmethod
+    def _begin(
+        cls, folder: Path, config: Mapping[str, Any], lock: FolderLock | None = None
+    ) -> RunFolder:
+        _remove_temporaries(folder)
+        run = cls(folder, {**config, "id": secrets.token_hex(8)}, lock)
+        run.write_json("config.json", run.config)
+        return run
 
-        Raises:
-          InputError: If `config.json` cannot be read.
-        """
-        path = self.path / "config.json"
-        try:
-            config = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} cannot be read: {error}.") from error
-        if not isinstance(config, dict):
-            raise InputError(f"{path} must hold a JSON object.")
-        return config
+    @property
+    def id(self) -> str | None:
+        """The run's random name, which its model file holds too; None if it is of an old run."""
+        return self.config.get("id")
 
     def open_subfolder(self, name: str, **changes: Any) -> RunFolder:
         """Returns a folder for one of several fits, within this one; creates it if necessary.
@@ -102,15 +136,25 @@ class RunFolder:
           name: Name of the folder.
           **changes: Options that differ, for its `config.json`.
         """
-        if (self.path / name / "config.json").exists():
-            return RunFolder.open(self.path / name)
-        return RunFolder.create(self.path / name, {**self.read_config(), **changes})
+        folder = self.path / name
+        if (folder / "config.json").exists():
+            return RunFolder.open(folder)
+        check_new_folder(folder)
+        return RunFolder._begin(folder, {**self.config, **changes})
 
     def describe(self) -> dict[str, Any]:
         """Returns the options that a result is reported with."""
-        config = self.read_config()
         names = ("algorithm", "dataset", "preset", "seed", "threads", "overrides")
-        return {name: config[name] for name in names}
+        return {name: self.config[name] for name in names}
+
+    def save_model(self, model: Any, units: Standardizer | None) -> None:
+        """Writes `model.npz`, which only this folder accepts.
+
+        Args:
+          model: The estimator.
+          units: How samples were scaled before the estimator got them; see `DEC.save`.
+        """
+        model.save(self.path / "model.npz", units=units, run=self.id)
 
     def write_json(self, name: str, value: Any) -> None:
         """Writes plain values as JSON, with null for NaN.
@@ -121,18 +165,20 @@ class RunFolder:
         """
         self.write_text(name, json.dumps(replace_nan(value), indent=2) + "\n")
 
-    def write_labels(self, labels: np.ndarray, confidence: np.ndarray) -> Path:
-        """Writes `labels.csv`: row of the data, label, and confidence.
+    def write_labels(
+        self, labels: np.ndarray, confidence: np.ndarray, ids: Ids | None = None
+    ) -> Path:
+        """Writes `labels.csv`: row of the data, its id if there is one, label, and confidence.
 
         Args:
           labels: `(n_samples,)` clusters.
           confidence: `(n_samples,)` how certain the model is of each label.
+          ids: Names of the samples, or None.
 
         Returns:
           The file.
         """
-        rows = zip(range(len(labels)), labels.tolist(), confidence.tolist(), strict=True)
-        return self.write_text("labels.csv", format_labels(rows))
+        return self.write_text("labels.csv", format_labels(labels, confidence, ids))
 
     def write_history(self, history: Sequence[Record]) -> None:
         """Replaces `metrics.jsonl`, in which an interrupted run may have records twice."""
@@ -159,25 +205,59 @@ class RunFolder:
 
     @contextlib.contextmanager
     def announce(self, console: Console) -> Iterator[None]:
-        """Prints at the end where the results are, or how to resume after an interrupt.
+        """Prints what was reported and where the results are, or how to resume; ends the lock.
 
         Args:
           console: Where to print.
         """
+        from tfcluster.cli import pictures  # matplotlib takes seconds
+
         try:
             yield
         except KeyboardInterrupt:
             console.print("The same command with --resume continues from the last checkpoint.")
             raise
+        finally:
+            if self._lock:
+                self._lock.release()
         if not pictures.ARE_DRAWN:
             console.print("No pictures: they need matplotlib and pillow, e.g. by pip install.")
+        for problem in self._problems:
+            console.print(f"[bold yellow]Warning:[/] {escape(problem)}", highlight=False)
         console.print(f"Everything is in {escape(str(self.path))}")
+
+    def write_network(self, network: Any) -> None:
+        """Writes a Keras model to a file of its name, whole or not at all.
+
+        Raises:
+          InputError: If it cannot be written.
+        """
+        path = self.path / f"{network.name}.keras"
+        with tempfile.TemporaryDirectory() as folder:
+            made = Path(folder) / path.name  # Keras writes only to files that end like this
+            try:
+                network.save(made)
+                content = made.read_bytes()
+            except OSError as error:
+                raise InputError(
+                    f"Cannot write {path}: {error.strerror or error}. It is made in {folder}; free "
+                    "some space there, or set TMPDIR."
+                ) from error
+        with atomic_write(path) as file:
+            file.write(content)
+
+    def report(self, problems: Iterable[str]) -> None:
+        """Keeps sentences about the result for the end of the command; see `announce`."""
+        self._problems.extend(problems)
 
     def _log_events(self, record: Record) -> None:
         import tensorflow as tf
 
+        folder = self.path / "events"
+        if folder.is_file():
+            raise InputError(f"{folder} must be a folder of TensorBoard's. Remove the file.")
         if self._events is None:
-            self._events = tf.summary.create_file_writer(str(self.path / "events"))
+            self._events = tf.summary.create_file_writer(str(folder))
         with self._events.as_default(step=record["step"]):
             for name, value in record.items():
                 if isinstance(value, (int, float)) and name not in ("step", "of", "converged"):
@@ -194,65 +274,116 @@ class RunFolder:
         return self.path / name
 
 
+def check_new_folder(folder: Path) -> None:
+    """Raises `InputError` if a folder holds a run or anything else but what a killed run left."""
+    # looked at once: another run may begin at any moment
+    found = list(folder.iterdir()) if folder.is_dir() else []
+    names = {path.name for path in found if not is_temporary(path)} - {LOCK_NAME}
+    if "config.json" in names:
+        raise InputError(
+            f"{folder} already holds a run. Resume it with --resume, or choose another --out."
+        )
+    if names:
+        raise InputError(f"{folder} is not empty. Choose another --out.")
+
+
+def _remove_temporaries(folder: Path) -> None:
+    """Removes the unfinished files of killed runs from a folder that no run is alive in."""
+    for path in folder.rglob(".*"):
+        if is_temporary(path):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path} must hold a JSON object.")
+    refuse_newer(path, config.get("tfcluster"))
+    return config
+
+
 def open_run_folder(
-    algorithm: str, options: RunOptions, config: Any, out: Path, resume: bool
+    options: RunOptions,
+    config: Any,
+    out: Path,
+    execution: ExecutionOptions,
+    tables: Sequence[TableReport] = (),
 ) -> RunFolder:
-    """Returns a new run's folder, or that of the run to resume.
+    """Returns a new run's folder, or that of the run to resume; both are locked.
 
     Args:
-      algorithm: Name of the algorithm.
       options: What is trained; must be those of the run to resume.
       config: The configuration.
       out: The folder.
-      resume: Whether to resume the run in `out`.
+      execution: How it is trained; says whether to resume.
+      tables: What the columns of the run's tables were taken as, for `config.json`.
 
     Raises:
       InputError: If `out` is taken, or its run has other options.
     """
-    asked = {"algorithm": algorithm, **dataclasses.asdict(options), "config": to_dict(config)}
-    if not resume:
-        return RunFolder.create(out, {**asked, **collect_provenance()})
-    run = RunFolder.open(out)
-    before, now = run.read_config(), json.loads(json.dumps(asked))
-    names = ["algorithm", *(field.name for field in dataclasses.fields(options))]
+    if execution.resume:
+        check_recorded(out, RunFolder.open(out).config, options)
+        return RunFolder.resume(out)
+    asked = {
+        "algorithm": options.algorithm,
+        **dataclasses.asdict(options),
+        "config": to_dict(config),
+        "execution": execution.to_record(),
+    }
+    described = [{"file": table.file, **table.to_dict()} for table in tables]
+    columns = {"tables": described} if described else {}
+    return RunFolder.create(out, {**asked, **columns, **collect_provenance()})
+
+
+def check_recorded(out: Path, recorded: Mapping[str, Any], options: RunOptions) -> None:
+    """Raises `InputError`, which names the differences, if a run has other options.
+
+    Args:
+      out: The run's folder.
+      recorded: What its `config.json` holds.
+      options: What is asked for.
+    """
+    asked = {"algorithm": options.algorithm, **dataclasses.asdict(options)}
+    now = json.loads(json.dumps(asked))
     differing = [
-        f"{name} was {before.get(name)!r}, now {now[name]!r}"
-        for name in names
-        if before.get(name) != now[name]
+        f"{name} was {recorded.get(name)!r}, now {value!r}"
+        for name, value in now.items()
+        if recorded.get(name) != value
     ]
     if differing:
         raise InputError(
-            f"{out} holds a run with other options: {', '.join(differing)}. Repeat the command "
-            "that started it, with --resume."
+            f"{out} holds a run with other options: {', '.join(differing)}. --resume needs only "
+            "--out; leave out the options that differ."
         )
-    return run
 
 
-def settle_threads(options: Options, out: Path, resume: bool) -> Options:
-    """Returns the options with their number of threads.
-
-    Args:
-      options: What is trained.
-      out: The run's folder.
-      resume: Whether to resume the run in `out`, whose number is taken if none was given.
-    """
-    if options.threads is None and resume:
-        options = dataclasses.replace(
-            options, threads=RunFolder.open(out).read_config().get("threads")
-        )
+def settle_threads(options: Options) -> Options:
+    """Returns the options with their number of threads."""
     return dataclasses.replace(options, threads=options.n_threads)
 
 
-def format_labels(rows: Any) -> str:
-    """Returns CSV text of a table of labels.
+def format_labels(labels: np.ndarray, confidence: np.ndarray, ids: Ids | None = None) -> str:
+    """Returns CSV text of a table of row, id if there is one, label and confidence.
 
     Args:
-      rows: Tuples of row, label and confidence.
+      labels: `(n_samples,)` clusters.
+      confidence: `(n_samples,)` how certain the model is of each label.
+      ids: Names of the samples, or None.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("row", "label", "confidence"))
-    writer.writerows((row, label, f"{q:.6f}") for row, label, q in rows)
+    columns: dict[str, Sequence[Any]] = {"row": range(len(labels))}
+    if ids is not None:
+        name = f"id {ids.name}" if ids.name in ("row", "label", "confidence") else ids.name
+        columns[name] = ids.values
+    columns["label"] = labels.tolist()
+    columns["confidence"] = [f"{q:.6f}" for q in confidence.tolist()]
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
     return text.getvalue()
 
 

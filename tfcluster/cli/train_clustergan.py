@@ -16,8 +16,11 @@ from rich.console import Console
 from tfcluster import metrics
 from tfcluster.cli import pictures, published
 from tfcluster.cli.cluster_tables import print_clusters, print_profile
+from tfcluster.cli.dry_run import plan_clustergan, print_plan
 from tfcluster.cli.options import GANExecution, GANOptions
+from tfcluster.cli.problems import find_problems
 from tfcluster.cli.run_folder import RunFolder, open_run_folder, settle_threads
+from tfcluster.cli.samples import find_units, load_samples, standardized
 from tfcluster.cli.score_tables import (
     MethodScores,
     compute_mean_and_sd,
@@ -25,14 +28,17 @@ from tfcluster.cli.score_tables import (
     print_trials,
     rank_trial,
 )
+from tfcluster.cli.tables import find_ids, get_column_names, get_tables, show_tables, with_names
 from tfcluster.clustergan.codes import cluster_codes
 from tfcluster.clustergan.estimator import ClusterGAN
 from tfcluster.clustergan.networks import check_samples
 from tfcluster.config import GANConfig
-from tfcluster.data.loading import DATASETS, Dataset, load_data
+from tfcluster.data.loading import DATASETS, Dataset
+from tfcluster.data.table_options import TableOptions
 from tfcluster.errors import InputError
 from tfcluster.profile import ClusterProfile
 from tfcluster.runtime import collect_provenance, set_threads
+from tfcluster.scaling import Standardizer
 from tfcluster.training.kmeans import fit_kmeans
 from tfcluster.training.progress import TrainingProgress
 from tfcluster.validation import check_matrix
@@ -73,21 +79,54 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
       TrainingError: If a loss stops being finite.
     """
     _check_seeds(options)
-    out = execution.choose_folder("clustergan", options)
-    options = settle_threads(options, out, execution.resume)
+    out = execution.choose_folder(options)
+    options = settle_threads(options)
     config = options.build_config()
-    splits = load_splits(options.dataset)
+    splits = load_splits(options.dataset, options.standardize, options.table_options())
     numbers = options.parse_n_clusters(splits.fit.y)
     if len(numbers) > 1:
         raise InputError(
             "ClusterGAN takes a single number of clusters, no range. Received: --n-clusters "
             f"{options.n_clusters}."
         )
-    X = check_matrix(ClusterGAN(), splits.fit.X, min_samples=numbers[0], reset=True)
-    check_samples(X, config)
-    run = open_run_folder("clustergan", options, config, out, execution.resume)
+    if options.choose_by == "purity" and splits.validation.y is None:
+        raise InputError(
+            f"--choose-by purity needs labels, and {options.dataset} has none. Leave it out."
+        )
+    standardize = splits.fit.has_units if options.standardize is None else options.standardize
+    X = check_matrix(
+        ClusterGAN(),
+        splits.fit.X,
+        min_samples=numbers[0],
+        reset=True,
+        allow_missing=standardize,
+    )
+    standardizer = Standardizer.fit(X) if standardize else None
+    check_samples(X if standardizer is None else standardizer(X), config)
+    tables = get_tables(splits.fit)
+    show_tables(console, tables)
+    if execution.dry_run:
+        print_plan(
+            console,
+            f"{options.dataset}: {X.shape[0]:,} samples of {X.shape[1]:,} features.",
+            plan_clustergan(X.shape[1], numbers[0], config, options.trials),
+            "steps",
+            options.n_threads,
+        )
+        return
+    run = open_run_folder(options, config, out, execution, tables)
     set_threads(options.n_threads, per_operation=config.has_large_products)
-    task = _Task(options, config, splits, numbers[0], execution.checkpoint_seconds, console)
+    shown = Splits(*(standardized(part, standardizer) for part in splits))
+    task = _Task(
+        options,
+        config,
+        splits,
+        shown,
+        standardize,
+        numbers[0],
+        execution.checkpoint_seconds,
+        console,
+    )
     with run.announce(console):
         _train(task, run)
 
@@ -101,29 +140,42 @@ def _check_seeds(options: GANOptions) -> None:
         )
 
 
-def load_splits(dataset: str) -> Splits:
+def load_splits(
+    dataset: str, standardize: bool | None = None, table: TableOptions | None = None
+) -> Splits:
     """Returns the samples of a named data set or a file.
 
     Args:
       dataset: What `load_data` takes.
+      standardize: As for `load_samples`.
+      table: How a table is written, and what its columns are.
 
     Raises:
       InputError: If the data cannot be downloaded, read or used.
     """
+
+    def load(split: str) -> Dataset:
+        return load_samples(dataset, standardize, split, table)
+
     info = DATASETS.get(dataset)
     if info is None or "fit" not in info.splits:
-        everything = load_data(dataset)
+        everything = load("all")
         return Splits(everything, everything, everything)
-    return Splits(*(load_data(dataset, split) for split in Splits._fields))
+    return Splits(*map(load, Splits._fields))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """A run whose options and data have been checked."""
+    """A run whose options and data have been checked.
+
+    `splits` are what the estimator gets, `shown` what its networks see, for scores and pictures.
+    """
 
     options: GANOptions
     config: GANConfig
     splits: Splits
+    shown: Splits
+    standardize: bool
     n_clusters: int
     checkpoint_seconds: float
     console: Console
@@ -136,7 +188,8 @@ def _train(task: _Task, run: RunFolder) -> None:
     data, labels = task.splits.fit, best.gan.labels_
     confidence = _encode_clusters(best.gan, data.X).max(axis=1)
     print_clusters(task.console, labels, confidence, task.n_clusters, data.y)
-    print_profile(task.console, _make_profile(best.gan, data))
+    run.report(find_problems(labels, confidence, task.n_clusters, best.scores["ClusterGAN"]))
+    print_profile(task.console, _make_profile(best.gan, task.shown.fit))
     print_scores(task.console, {**best.scores, **_find_published(task)}, {})
     task.console.print(_explain_methods(task))
     if len(trials) > 1:
@@ -158,7 +211,7 @@ def _write_trials(task: _Task, run: RunFolder, trials: Sequence[_Trial], best: _
     """Writes and prints the comparison of trials, and keeps the best model."""
     records = [trial.record for trial in trials]
     result = {**_make_result(task, run, best), "trials": records, "summary": _summarize(records)}
-    best.gan.save(run.path / "model.npz")
+    _save(best.gan, task, run)
     if math.isfinite(best.record["selection"]):
         pictures.draw_trials(run.path / "trials.png", records)
     run.write_json("result.json", {**result, **collect_provenance()})
@@ -189,7 +242,9 @@ def _train_trial(task: _Task, run: RunFolder, seed: int, is_only: bool) -> _Tria
     if not is_only:
         task.console.print(f"Seed {seed}")
         run = run.open_subfolder(f"seed_{seed}", seed=seed, trials=1)
-    gan = ClusterGAN(task.n_clusters, preset=task.config, random_state=seed)
+    gan = ClusterGAN(
+        task.n_clusters, preset=task.config, standardize=task.standardize, random_state=seed
+    )
     with TrainingProgress(task.console) as progress:
         gan.fit(
             task.splits.fit.X,
@@ -203,7 +258,8 @@ def _train_trial(task: _Task, run: RunFolder, seed: int, is_only: bool) -> _Tria
     scores = _compare_methods(gan, task)
     names = ("purity", "accuracy", "nmi", "ari", "silhouette")
     own = {name: value for name, value in scores["ClusterGAN"].items() if name in names}
-    trial = _Trial(gan, scores, {"seed": seed, "selection": _compute_selection(gan, task), **own})
+    record = {"seed": seed, **_compute_criteria(gan, task), **own}
+    trial = _Trial(gan, scores, record)
     _write_results(trial, task, run)
     return trial
 
@@ -237,25 +293,32 @@ def _refit_labels(task: _Task, codes: np.ndarray, y: np.ndarray | None) -> np.nd
     return labels
 
 
-def _compute_selection(gan: ClusterGAN, task: _Task) -> float:
-    """Returns what the best trial has most of: validation purity, or silhouette without labels."""
+def _compute_criteria(gan: ClusterGAN, task: _Task) -> dict[str, float]:
+    """Returns `selection`, which the best trial has most of, and the purity if there are labels."""
     X, y, *_ = task.splits.validation
-    if y is None:
-        return metrics.silhouette(X, gan.predict(X))
-    return metrics.purity(y, _refit_labels(task, gan.transform(X), y))
+    found = {}
+    if y is not None:
+        found["validation_purity"] = metrics.purity(y, _refit_labels(task, gan.transform(X), y))
+    if task.options.choose_by == "purity":
+        return {"selection": found["validation_purity"], **found}
+    silhouette = metrics.silhouette(task.shown.validation.X, gan.predict(X))
+    return {"selection": silhouette, **found}
 
 
 def _name_criterion(task: _Task) -> str:
-    if task.splits.validation.y is None:
-        return "silhouette in the input space, higher is better: there are no labels"
-    return "purity of the validation samples"
+    if task.options.choose_by == "silhouette":
+        return "silhouette in the input space, which needs no labels"
+    if task.splits.validation is task.splits.test:
+        return "purity of the very samples that are scored, which needs their labels"
+    return "purity of the validation samples, which needs their labels"
 
 
 def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
     """Returns scores in the input space of k-means and of every decoder of ClusterGAN."""
     X, y, *_ = task.splits.test
+    shown = task.shown.test.X
     start = time.perf_counter()
-    kmeans = fit_kmeans(X, task.n_clusters, restarts=10, seed=0).labels_
+    kmeans = fit_kmeans(shown, task.n_clusters, restarts=10, seed=0).labels_
     seconds = {"k-means": time.perf_counter() - start, "ClusterGAN": gan.history_[-1]["seconds"]}
     labels = {
         "k-means": kmeans,
@@ -263,13 +326,16 @@ def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
         "k-means of fit": gan.predict(X),
         "argmax of z_c": gan.predict(X, "argmax"),
     }
-    scores = {name: metrics.score(X, found, y) for name, found in labels.items()}
+    scores = {name: metrics.score(shown, found, y) for name, found in labels.items()}
     first = slice(_N_RECOVERED[task.config.networks])
     recovered = gan.predict(X[first], "backpropagation")
-    scores["back-propagation"] = metrics.score(X[first], recovered, None if y is None else y[first])
+    scores["back-propagation"] = metrics.score(
+        shown[first], recovered, None if y is None else y[first]
+    )
     X, y, *_ = task.splits.validation
     if task.splits.validation is not task.splits.test:
-        scores["validation rows"] = metrics.score(X, _refit_labels(task, gan.transform(X), y), y)
+        labels_found = _refit_labels(task, gan.transform(X), y)
+        scores["validation rows"] = metrics.score(task.shown.validation.X, labels_found, y)
     for method, value in seconds.items():
         scores[method]["seconds"] = round(value, 1)
     return scores
@@ -277,17 +343,23 @@ def _compare_methods(gan: ClusterGAN, task: _Task) -> MethodScores:
 
 def _write_results(trial: _Trial, task: _Task, run: RunFolder) -> None:
     gan = trial.gan
-    gan.save(run.path / "model.npz")
+    _save(gan, task, run)
     for network in gan.networks_:
-        network.save(run.path / f"{network.name}.keras")
+        run.write_network(network)
     z_c = _encode_clusters(gan, task.splits.fit.X)
-    run.write_labels(gan.labels_, z_c.max(axis=1))
+    run.write_labels(gan.labels_, z_c.max(axis=1), find_ids(task.splits.fit.table))
     run.write_history(gan.history_)
-    profile = _make_profile(gan, task.splits.fit)
+    profile = _make_profile(gan, task.shown.fit)
     run.write_text("profile.csv", profile.to_csv())
     pictures.draw_profile(run.path / "profile.png", profile, task.splits.fit.picture)
     _draw(gan, task, run.path)
     run.write_json("result.json", {**_make_result(task, run, trial), **collect_provenance()})
+
+
+def _save(gan: ClusterGAN, task: _Task, run: RunFolder) -> None:
+    data = task.splits.fit
+    units = find_units(task.options.dataset, data)
+    run.save_model(with_names(gan, get_column_names(data)), units)
 
 
 def _make_result(task: _Task, run: RunFolder, trial: _Trial) -> dict[str, Any]:
@@ -296,7 +368,8 @@ def _make_result(task: _Task, run: RunFolder, trial: _Trial) -> dict[str, Any]:
         "n_clusters": task.n_clusters,
         "n_samples": {name: len(part.X) for name, part in task.splits._asdict().items()},
         "steps": trial.gan.n_iter_,
-        "selection": trial.record["selection"],
+        "choose_by": task.options.choose_by,
+        **{k: trial.record[k] for k in ("selection", "validation_purity") if k in trial.record},
         "scores": trial.scores,
     }
 
@@ -323,9 +396,12 @@ def _draw(gan: ClusterGAN, task: _Task, folder: Path) -> None:
     pictures.draw_embedding(folder / "embedding.png", codes, labels, y=y)
     samples = np.stack([gan.sample(_N_SHOWN, k) for k in range(task.n_clusters)])
     pictures.draw_generated_samples(folder / "samples.png", samples, picture, names)
-    shown = min(16, len(X))
+    first = slice(min(16, len(X)))
+    given = task.shown.test.X[first]
+    if gan.standardizer_ is not None:  # with missing values filled
+        given = gan.standardizer_.inverse(given)
     pictures.draw_reconstructions(
-        folder / "reconstructions.png", X[:shown], gan.reconstruct(X)[:shown], picture, names
+        folder / "reconstructions.png", given, gan.reconstruct(X)[first], picture, names
     )
     pairs = list(itertools.pairwise(range(min(task.n_clusters, _N_SHOWN))))
     steps = np.stack([gan.interpolate(a, b, _N_SHOWN) for a, b in pairs])

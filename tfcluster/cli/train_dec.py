@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,20 +14,26 @@ from rich.console import Console
 from tfcluster import metrics
 from tfcluster.cli import pictures, published
 from tfcluster.cli.cluster_tables import print_clusters, print_profile
+from tfcluster.cli.dry_run import plan_dec, print_plan
 from tfcluster.cli.options import DECExecution, DECOptions
+from tfcluster.cli.problems import find_problems
 from tfcluster.cli.run_folder import RunFolder, open_run_folder, settle_threads
+from tfcluster.cli.samples import find_units, load_samples, standardized
 from tfcluster.cli.score_tables import (
     MethodScores,
     print_n_clusters,
     print_scores,
 )
+from tfcluster.cli.tables import find_ids, get_column_names, get_tables, show_tables, with_names
 from tfcluster.config import DECConfig
-from tfcluster.data.loading import Dataset, load_data
+from tfcluster.data.loading import Dataset
 from tfcluster.dec.autoencoder import Pretrained, load_pretrained
 from tfcluster.dec.estimator import DEC
 from tfcluster.n_clusters import recommend_n_clusters
 from tfcluster.profile import ClusterProfile
 from tfcluster.runtime import collect_provenance, set_threads
+from tfcluster.scaling import Standardizer
+from tfcluster.shift import FarSamplesWarning
 from tfcluster.training.kmeans import fit_kmeans
 from tfcluster.training.progress import TrainingProgress
 from tfcluster.validation import check_matrix, check_n_clusters
@@ -46,18 +53,32 @@ def train_dec(options: DECOptions, execution: DECExecution, *, console: Console)
       InputError: If an option, the data or the folder does not fit.
       TrainingError: If the loss stops being finite.
     """
-    out = execution.choose_folder("dec", options)
-    options = settle_threads(options, out, execution.resume)
+    out = execution.choose_folder(options)
+    options = settle_threads(options)
     config = options.build_config()
-    data = load_data(options.dataset)
+    data = load_samples(options.dataset, options.standardize, table=options.table_options())
     numbers = options.parse_n_clusters(data.y)
     check_n_clusters(numbers[0])
-    check_matrix(DEC(), data.X, min_samples=numbers[-1], reset=True)
+    standardize = data.has_units if options.standardize is None else options.standardize
+    X = check_matrix(DEC(), data.X, min_samples=numbers[-1], reset=True, allow_missing=standardize)
+    shown = standardized(data, Standardizer.fit(X) if standardize else None)
     if options.pretrained is not None:
         load_pretrained(options.pretrained, data.X.shape[1], config)
-    run = open_run_folder("dec", options, config, out, execution.resume)
+    tables = get_tables(data)
+    show_tables(console, tables)
+    if execution.dry_run:
+        n_samples, n_features = data.X.shape
+        print_plan(
+            console,
+            f"{options.dataset}: {n_samples:,} samples of {n_features:,} features.",
+            plan_dec(n_samples, n_features, numbers, config, options.pretrained is not None),
+            "steps",
+            options.n_threads,
+        )
+        return
+    run = open_run_folder(options, config, out, execution, tables)
     set_threads(options.n_threads)
-    task = _Task(options, config, data, execution.checkpoint_seconds, console)
+    task = _Task(options, config, data, shown, standardize, execution.checkpoint_seconds, console)
     with run.announce(console):
         if len(numbers) == 1:
             _train_one(task, numbers[0], run)
@@ -67,23 +88,34 @@ def train_dec(options: DECOptions, execution: DECExecution, *, console: Console)
 
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """A run whose options and data have been checked."""
+    """A run whose options and data have been checked.
+
+    `data` is what the estimator gets, `shown` what its networks see, for scores and pictures.
+    """
 
     options: DECOptions
     config: DECConfig
     data: Dataset
+    shown: Dataset
+    standardize: bool
     checkpoint_seconds: float
     console: Console
 
     def estimator(self, n_clusters: int) -> DEC:
-        return DEC(n_clusters, preset=self.config, random_state=self.options.seed)
+        return DEC(
+            n_clusters,
+            preset=self.config,
+            standardize=self.standardize,
+            random_state=self.options.seed,
+        )
 
 
 def _train_one(task: _Task, n_clusters: int, run: RunFolder) -> None:
     dec, scores = _fit(task, n_clusters, run, task.options.pretrained)
     confidence = dec.soft_assign(task.data.X).max(axis=1)
     print_clusters(task.console, dec.labels_, confidence, n_clusters, task.data.y)
-    print_profile(task.console, _make_profile(dec, task.data))
+    run.report(find_problems(dec.labels_, confidence, n_clusters, scores["DEC"]))
+    print_profile(task.console, _make_profile(dec, task.shown))
     print_scores(task.console, scores, _find_published(task, n_clusters))
 
 
@@ -107,7 +139,10 @@ def _train_range(task: _Task, numbers: range, run: RunFolder) -> None:
     for n_clusters in numbers:
         task.console.print(f"{n_clusters} clusters")
         folder = run.open_subfolder(f"{n_clusters}_clusters", n_clusters=str(n_clusters))
-        _, scores = _fit(task, n_clusters, folder, pretrained)
+        dec, scores = _fit(task, n_clusters, folder, pretrained)
+        confidence = dec.soft_assign(task.data.X).max(axis=1)
+        problems = find_problems(dec.labels_, confidence, n_clusters, scores["DEC"])
+        run.report(f"{n_clusters} clusters: {problem}" for problem in problems)
         records.append({"n_clusters": n_clusters, **scores["DEC"]})
     recommendation = recommend_n_clusters(records)
     result = {"table": records, "recommendation": recommendation._asdict()}
@@ -149,7 +184,7 @@ def _fit(
 
 def _compare_methods(dec: DEC, task: _Task) -> MethodScores:
     """Returns scores in the input space of k-means, AE + k-means and DEC."""
-    data, restarts = task.data, task.config.kmeans_restarts
+    data, restarts = task.shown, task.config.kmeans_restarts
     start = time.perf_counter()
     kmeans = fit_kmeans(data.X, len(dec.cluster_centers_), restarts, task.options.seed)
     kmeans_seconds = time.perf_counter() - start
@@ -165,19 +200,22 @@ def _compare_methods(dec: DEC, task: _Task) -> MethodScores:
         name: {**metrics.score(data.X, labels, data.y), "seconds": round(seconds, 1)}
         for name, (labels, seconds) in results.items()
     }
-    scores["DEC"] |= metrics.score_embedding(dec.transform(data.X), dec.labels_)
+    scores["DEC"] |= metrics.score_embedding(dec.transform(task.data.X), dec.labels_)
     if dec.has_decoder_:
-        reconstructed = dec.predict(dec.reconstruct(data.X))
+        with warnings.catch_warnings():  # a bad reconstruction is what this score is about
+            warnings.simplefilter("ignore", FarSamplesWarning)
+            reconstructed = dec.predict(dec.reconstruct(task.data.X))
         scores["DEC"]["cycle_accuracy"] = metrics.cycle_accuracy(dec.labels_, reconstructed)
     return scores
 
 
 def _write_results(dec: DEC, task: _Task, run: RunFolder, scores: MethodScores) -> None:
     q = dec.soft_assign(task.data.X)
-    dec.save(run.path / "model.npz")
-    run.write_labels(dec.labels_, q.max(axis=1))
+    units = find_units(task.options.dataset, task.data)
+    run.save_model(with_names(dec, get_column_names(task.data)), units)
+    run.write_labels(dec.labels_, q.max(axis=1), find_ids(task.data.table))
     run.write_history(dec.history_)
-    profile = _make_profile(dec, task.data)
+    profile = _make_profile(dec, task.shown)
     run.write_text("profile.csv", profile.to_csv())
     pictures.draw_profile(run.path / "profile.png", profile, task.data.picture)
     _draw(dec, task, run.path, q)
@@ -198,7 +236,7 @@ def _draw(dec: DEC, task: _Task, folder: Path, q: np.ndarray) -> None:
     )
     pictures.draw_training_curves(folder / "curves.png", dec.history_, tol=task.config.tol)
     pictures.draw_top_confidence(
-        folder / "top_confidence.png", data.X, q, data.picture, data.feature_names
+        folder / "top_confidence.png", task.shown.X, q, data.picture, data.feature_names
     )
     if data.y is not None:
         pictures.draw_confusion(folder / "confusion.png", data.y, dec.labels_)

@@ -308,8 +308,8 @@ class ClusterGAN(DeepClusterer):
     def _n_features_out(self) -> int:
         return int(self.config_.n_noise + len(self.cluster_centers_))
 
-    def _check_new(self, X: Any) -> np.ndarray:
-        x = super()._check_new(X)
+    def _check_scaled(self, X: Any) -> np.ndarray:
+        x = super()._check_scaled(X)
         check_range(x, self.config_)
         return x
 
@@ -384,6 +384,8 @@ class ClusterGAN(DeepClusterer):
 
 def _standardize(evaluate: Evaluate | None, standardizer: Standardizer | None) -> Evaluate | None:
     """Returns an evaluation that encodes samples in their own units."""
-    if evaluate is None or standardizer is None:
-        return evaluate
+    if evaluate is None:
+        return None
+    if standardizer is None:
+        return lambda encode: evaluate(lambda x: encode(np.asarray(x, np.float32)))
     return lambda encode: evaluate(lambda x: encode(standardizer(x)))

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tfcluster.data.table_options import TableReport
 from tfcluster.scaling import Standardizer
 
 
@@ -44,19 +45,31 @@ class Dataset:
     """The samples of one split; unpacks as `X, y, picture`.
 
     Attributes:
-      X: float32 (n_samples, n_features), C-contiguous features.
+      X: (n_samples, n_features), C-contiguous features: float32, or float64 for a file's values
+        that float32 would round.
       y: int64 (n_samples,) labels, or None if there are none.
       picture: How a sample is drawn, or None for tables.
       feature_names: Name of each feature.
       units: What undoes the scaling: features times `sd` plus `mean` are in their original units.
         None if the features are in original units, or each sample is scaled by itself.
+      has_columns: Whether the names are those of a table's columns, which new samples must match.
+      table: What the columns of a table were taken as.
+      is_table: Whether it is a file's table, whose columns have units of their own.
     """
 
-    X: NDArray[np.float32]
+    X: NDArray[np.float32] | NDArray[np.float64]
     y: NDArray[np.int64] | None
     picture: Picture | None
     feature_names: tuple[str, ...]
     units: Standardizer | None
+    has_columns: bool = False
+    table: TableReport | None = None
+    is_table: bool = False
+
+    @property
+    def has_units(self) -> bool:
+        """Whether features have units or missing values, so that they should be standardized."""
+        return self.is_table or bool(np.isnan(self.X).any())
 
     def __iter__(self) -> Iterator[Any]:
         """Yields `X`, `y` and `picture`."""
@@ -71,9 +84,11 @@ class RawData(NamedTuple):
       y: Labels, or None if there are none.
       n_train: Number of train samples; None if there is no split.
       feature_names: Name of each feature; empty if none were read.
+      table: What the columns of a table were taken as.
     """
 
     X: NDArray[Any]
     y: NDArray[Any] | None
     n_train: int | None = None
     feature_names: tuple[str, ...] = ()
+    table: TableReport | None = None

@@ -28,13 +28,18 @@ from tfcluster.data.catalog import (
 from tfcluster.data.dataset import Dataset, Picture, RawData, number_features
 from tfcluster.data.readers import SUFFIXES, read_arrays, read_file, read_numpy
 from tfcluster.data.synthetic import make_synthetic
+from tfcluster.data.table_options import TableOptions
+from tfcluster.data.table_text import STDIN
+from tfcluster.data.tables import is_missing
 from tfcluster.errors import InputError, unknown_name
+from tfcluster.scaling import narrow
 
 __all__ = [
     "DATASETS",
     "Dataset",
     "DatasetInfo",
     "Picture",
+    "TableOptions",
     "load_data",
     "load_groups",
     "make_synthetic",
@@ -44,7 +49,11 @@ FOLDER_VARIABLE = "TFCLUSTER_DATA"
 
 
 def load_data(
-    name: str | os.PathLike[str], split: str = "all", *, standardize: bool = True
+    name: str | os.PathLike[str],
+    split: str = "all",
+    *,
+    standardize: bool = True,
+    table: TableOptions | None = None,
 ) -> Dataset:
     """Loads a data set by name, or a user's file by path.
 
@@ -52,15 +61,19 @@ def load_data(
     and `mice_protein`: missing values become the feature's mean, and every feature gets mean 0 and
     standard deviation 1.
 
-    A path has a separator or ends in .npz, .npy or .csv. Its features are used as they are, in
-    float32, NaN included:
+    A path has a separator or one of the endings below; `-` is a table in standard input. Its
+    features are used as they are, NaN included, in float32, or in float64 where float32 would round
+    them (so that time stamps 30 s apart stay apart until they are standardized):
 
     - .npz: `X` or `x`, and optionally `y` and `feature_names`; or Keras' `x_train`, `x_test` and
       optionally `y_train`, `y_test`. Images (n, h, w) are flattened, and divided by 255 if they are
       uint8.
     - .npy: the features alone, under the same rules.
-    - .csv: numbers; an empty cell is NaN. The first row is a header if none of its cells is a
-      number, or if one of them names the labels: `label`, `y`, `class` or `target`.
+    - .csv, .tsv, .txt, .data, and any of them as .gz: a table of numbers, see `tables.read_table`
+      for what is a header. Empty cells, `?`, `NA`, `N/A`, `NaN` and `null` are NaN. A column
+      `label` holds the labels. Columns that may be labels, ids or row numbers are refused until
+      `table` says what they are.
+    - .parquet and .h5ad: a table, likewise.
 
     Labels that are not whole numbers (any text) are numbered 0, 1, ... in sorted order.
 
@@ -71,9 +84,10 @@ def load_data(
         ClusterGAN's authors use them: "validation", by which they choose a model (the first 5,000;
         the last 1,000 of Pendigits), and "fit", on which they train it (the other 55,000; all train
         samples of Pendigits).
-      standardize: If False, `heart_disease` and `mice_protein` are as in the file, with NaN where
-        values are missing, for federated clients to scale. Other sets stay the same, because their
-        scaling depends on no statistics.
+      standardize: If False, `heart_disease`, `mice_protein` and images of a user's file are as in
+        the file, with NaN where values are missing, for clients or a model to scale. Other sets
+        stay the same, because their scaling depends on no statistics.
+      table: How a table is written, and what its columns are.
 
     Returns:
       The samples of the split, with names and units of their features.
@@ -83,7 +97,12 @@ def load_data(
     """
     name = os.fspath(name)
     if _is_path(name):
-        return _load_file(Path(os.path.expanduser(name)), split)
+        path = Path(os.path.expanduser(name))
+        return build_dataset(path, read_file(path, table or TableOptions()), split, standardize)
+    if table not in (None, TableOptions()):
+        raise InputError(
+            f"Options of tables are for a file. Received {name!r}, which is no path, with {table}."
+        )
     if name not in DATASETS:
         raise unknown_name("data set", name, DATASETS)
     info = DATASETS[name]
@@ -93,7 +112,17 @@ def load_data(
     if standardize or not needs_scaling(name):
         X, units = info.scale(X, name)
     names = _feature_names(raw, info.picture, info.feature_names)
-    return Dataset(X, _as_labels(y, name)[part], info.picture, names, units)
+    has_columns = bool(raw.feature_names or info.feature_names)
+    return Dataset(X, _as_labels(y, name)[part], info.picture, names, units, has_columns)
+
+
+def check_exists(name: str) -> None:
+    """Raises the error of `load_data` for an unknown name or a file that does not exist.
+
+    It reads nothing; a folder may be given where files are the clients.
+    """
+    if name not in (*DATASETS, STDIN) and not Path(os.path.expanduser(name)).exists():
+        load_data(name)
 
 
 def load_groups(name: str, split: str = "all") -> NDArray[np.int64]:
@@ -182,17 +211,32 @@ def _find_file(file: str) -> Path | None:
 
 
 def _is_path(name: str) -> bool:
-    return any(mark in name for mark in {os.sep, "/"}) or name.lower().endswith(SUFFIXES)
+    has_separator = any(mark in name for mark in {os.sep, "/"})
+    return name == STDIN or has_separator or name.lower().endswith(SUFFIXES)
 
 
-def _load_file(path: Path, split: str) -> Dataset:
-    raw = read_file(path)
+def build_dataset(path: Path, raw: RawData, split: str = "all", scale: bool = True) -> Dataset:
+    """Returns a split of the samples that `read_file` read.
+
+    Args:
+      path: The file, for messages.
+      raw: The samples.
+      split: As for `load_data`.
+      scale: Whether pixels in bytes are divided by 255.
+
+    Raises:
+      InputError: If there is no such split, or a label is missing.
+    """
     part = _split(str(path), split, list_splits(raw.n_train))
-    X = _as_features(raw.X[part])
+    X: NDArray[Any] = narrow(raw.X[part].reshape(len(raw.X[part]), -1))
     y = None if raw.y is None else _as_labels(raw.y, str(path))[part]
     picture = None if raw.X.ndim == 2 else Picture("image", raw.X.shape[1:])
-    X, units = divide(X, 255) if picture and raw.X.dtype == np.uint8 else (X, None)
-    return Dataset(X, y, picture, _feature_names(raw, picture), units)
+    units = None
+    if scale and picture and raw.X.dtype == np.uint8:
+        X, units = divide(X, 255)
+    is_table = picture is None and (raw.table is not None or bool(raw.feature_names))
+    names, has_columns = _feature_names(raw, picture), bool(raw.feature_names)
+    return Dataset(X, y, picture, names, units, has_columns, raw.table, is_table)
 
 
 def _split(name: str, split: str, splits: Mapping[str, slice]) -> slice:
@@ -211,15 +255,17 @@ def _feature_names(
 
 def _as_features(X: NDArray[Any]) -> NDArray[np.float32]:
     """Returns a new float32 (n_samples, n_features) array, C-contiguous."""
-    # a value too large for float32 becomes inf, which the estimators refuse
-    with np.errstate(over="ignore"):
-        return X.reshape(len(X), -1).astype(np.float32, order="C")
+    return X.reshape(len(X), -1).astype(np.float32, order="C")
 
 
 def _as_labels(y: NDArray[Any], where: str) -> NDArray[np.int64]:
     """Returns whole numbers as they are; numbers anything else in sorted order."""
     if y.dtype.kind == "f" and np.isnan(y).any():
         raise InputError(f"{where}: every sample needs a label, received NaN.")
+    if y.dtype.kind == "U" and any(is_missing(label) for label in np.unique(y)):
+        row = next(i for i, label in enumerate(y) if is_missing(label))
+        received = repr(str(y[row]))
+        raise InputError(f"{where}, row {row}: every sample needs a label, received {received}.")
     with contextlib.suppress(ValueError):
         numbers = y.astype(np.float64)
         if (numbers == np.round(numbers)).all() and (np.abs(numbers) < 2**53).all():

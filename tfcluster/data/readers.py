@@ -1,40 +1,49 @@
-"""Readers of .npz, .npy and .csv files."""
+"""Readers of users' files: arrays here, tables in `tables`."""
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tfcluster.data.columns import take_columns
 from tfcluster.data.dataset import RawData
+from tfcluster.data.table_options import TableOptions
+from tfcluster.data.table_text import STDIN
+from tfcluster.data.tables import TEXT_SUFFIXES, read_table
 from tfcluster.errors import InputError
+from tfcluster.files import check_inflated_size
 
-SUFFIXES = (".csv", ".npy", ".npz")
-LABEL_COLUMNS = ("label", "y", "class", "target")
+ARRAY_SUFFIXES = (".npy", ".npz")
+SUFFIXES = (*TEXT_SUFFIXES, ".parquet", ".h5ad", *ARRAY_SUFFIXES)
 
 
-def read_file(path: Path) -> RawData:
+def read_file(path: Path, options: TableOptions) -> RawData:
     """Returns what a user's file holds.
 
     Args:
-      path: A file with one of the endings in `SUFFIXES`.
+      path: A file with one of the endings in `SUFFIXES`; `-` for a table in standard input.
+      options: How a table is written, and what its columns are.
 
     Raises:
       InputError: If there is no such file, or it cannot be read or used.
     """
+    if str(path) == STDIN:
+        return take_columns(read_table(path, options), options)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"A data file ends in {', '.join(SUFFIXES)}; received {str(path)!r}.")
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise InputError(f"Looked for the data file {str(path)!r} and found {found} there.")
-    return _read_csv(path) if suffix == ".csv" else read_arrays(path)
+    if suffix in ARRAY_SUFFIXES:
+        return read_arrays(path)
+    return take_columns(read_table(path, options), options)
 
 
 def _make_unreadable(path: Path, rule: str, error: Exception) -> InputError:
@@ -51,6 +60,7 @@ def read_numpy(path: Path, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
     Raises:
       InputError: If the file is damaged or holds Python objects.
     """
+    check_inflated_size(path)
     try:
         # NumPy does not close a file that it opened itself and that is not a whole archive
         with path.open("rb") as file:
@@ -141,96 +151,3 @@ def _check_raw(path: Path, raw: RawData) -> RawData:
             f"{len(raw.feature_names)} names."
         )
     return raw if raw.y is None else raw._replace(y=raw.y.reshape(-1))
-
-
-def _read_csv(path: Path) -> RawData:
-    lines = _read_csv_lines(path)
-    first = next(lines, None)
-    if first is None:
-        raise InputError(f"{path} is empty: a .csv file needs at least one row of numbers.")
-    is_header = _is_header(first[1])
-    names = first[1] if is_header else [str(i + 1) for i in range(len(first[1]))]
-    at = _label_column(path, names) if is_header else None
-    features, labels = [], []
-    for line, cells in lines if is_header else itertools.chain([first], lines):
-        if len(cells) != len(names):
-            raise InputError(
-                f"{path}, line {line}: every row needs {len(names)} cells as the first one has, "
-                f"received {len(cells)}."
-            )
-        if at is not None:
-            labels.append(_label(path, line, cells[at]))
-        features.append(_numbers(path, line, cells, names, at))
-    named = tuple(name for i, name in enumerate(names) if i != at) if is_header else ()
-    y = None if at is None else np.array(labels)
-    return _check_raw(path, RawData(np.array(features), y, feature_names=named))
-
-
-def _read_csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yields number, from 1, and stripped cells of each line that is not blank."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            for cells in reader:
-                if cells:
-                    yield reader.line_num, [cell.strip() for cell in cells]
-    except (OSError, UnicodeError, csv.Error) as error:
-        raise _make_unreadable(
-            path, "a .csv file is UTF-8 text of comma-separated cells", error
-        ) from error
-
-
-def _is_header(cells: Iterable[str]) -> bool:
-    texts = [cell for cell in cells if cell]
-    named = any(text.lower() in LABEL_COLUMNS for text in texts)
-    return named or (bool(texts) and not any(map(_is_number, texts)))
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        _number(cell)
-    except ValueError:
-        return not cell
-    return True
-
-
-def _number(cell: str) -> float:
-    if "_" in cell:  # Python reads it as a separator of thousands
-        raise ValueError(cell)
-    return float(cell)
-
-
-def _label_column(path: Path, names: Sequence[str]) -> int | None:
-    if not all(names):
-        raise InputError(
-            f"{path}: every column of a header needs a name, received {', '.join(names)!r}. "
-            "Leave out the row numbers (pandas: to_csv(index=False))."
-        )
-    at = [i for i, name in enumerate(names) if name.lower() in LABEL_COLUMNS]
-    if len(at) > 1:
-        raise InputError(
-            f"{path}: only one column may hold the labels, received "
-            f"{', '.join(names[i] for i in at)}. Rename or remove the others."
-        )
-    return at[0] if at else None
-
-
-def _label(path: Path, line: int, cell: str) -> str:
-    if not cell:
-        raise InputError(f"{path}, line {line}: every row needs a label, received an empty cell.")
-    return cell
-
-
-def _numbers(
-    path: Path, line: int, cells: Sequence[str], names: Sequence[str], skip: int | None
-) -> NDArray[np.float32]:
-    values = [i for i in range(len(cells)) if i != skip]
-    try:
-        return np.array([_number(cells[i] or "nan") for i in values], np.float32)
-    except ValueError:
-        bad = next(i for i in values if not _is_number(cells[i]))
-        raise InputError(
-            f"{path}, line {line}, column {names[bad]!r}: features must be numbers (or empty if "
-            f"missing), received {cells[bad]!r}. Labels go in a column called "
-            f"{' or '.join(LABEL_COLUMNS)}."
-        ) from None

@@ -230,7 +230,7 @@ class DEC(DeepClusterer):
         """Returns labels of samples, new ones too.
 
         Args:
-          X: `(n_samples, n_features)`.
+          X: `(n_samples, n_features)`, or of any kind that `fit` takes.
 
         Returns:
           `(n_samples,)` clusters, the largest entry of `soft_assign`.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfcluster.errors import InputError
-from tfcluster.files import Arrays, check_identity, load_arrays, save_arrays
+from tfcluster.files import Arrays, check_identity, load_arrays, refuse_wrong_inside, save_arrays
 from tfcluster.training.phases import Phase, Record
 
 
@@ -60,6 +60,10 @@ class FitCheckpoint:
         if not self.path.exists():
             return []
         arrays, meta = load_arrays(self.path)
+        with refuse_wrong_inside(self.path, "checkpoint"):
+            return self._restore(phases, arrays, meta)
+
+    def _restore(self, phases: Sequence[Phase], arrays: Arrays, meta: Any) -> list[Record]:
         check_identity(self.path, self.identity, meta.get("identity", {}))
         history: list[Record] = meta["history"]
         reached = history[-1]["phase"]

@@ -6,11 +6,13 @@ import os
 import signal
 import time
 from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from tfcluster.training.phases import Record
+if TYPE_CHECKING:
+    from tfcluster.training.phases import Record
 
 _PLAIN_SECONDS = 15.0
 _STDERR = 2
@@ -36,7 +38,7 @@ class TrainingProgress:
             TimeRemainingColumn(),
             TextColumn("{task.fields[numbers]}"),
             console=console,
-            disable=not console.is_terminal,
+            disable=not is_terminal(console),
         )
         self._tasks: dict[str, TaskID] = {}
         self._printed_at = 0.0
@@ -75,7 +77,7 @@ class TrainingProgress:
         )
         is_last = record["step"] >= record["of"] or record.get("converged")
         is_due = time.monotonic() - self._printed_at >= _PLAIN_SECONDS
-        if not self._console.is_terminal and (is_last or is_due):
+        if not is_terminal(self._console) and (is_last or is_due):
             done = f"{record['step']}/{record['of']} {self._unit}"
             self._console.print(f"{phase:>10} {done}  {numbers}")
             self._printed_at = time.monotonic()
@@ -94,6 +96,11 @@ class TrainingProgress:
             return f"{note}\n".encode()
         # takes the place of the last bar; the bars go on below
         return f"\r\x1b[K{note}{chr(10) * max(1, len(self._tasks))}".encode()
+
+
+def is_terminal(console: Console) -> bool:
+    """Returns whether bars can be drawn; with FORCE_COLOR rich takes files for terminals too."""
+    return console.is_terminal and console.file.isatty()
 
 
 def _format_numbers(record: Record) -> str:

@@ -21,6 +21,7 @@ from federated.core.backend import ClientRunner
 from federated.core.sampling import Participant
 from federated.core.scaling import Scaling
 from tfcluster.runtime import describe_devices, grow_gpu_memory, set_threads
+from tfcluster.scaling import narrow
 
 LoadRows = Callable[[Context], Any]
 """Returns the samples of a node, `(n_samples, n_features)`, or a tuple of them and their classes,
@@ -39,7 +40,7 @@ class AlgorithmClient(NumPyClient):
     """
 
     def __init__(self, x: np.ndarray, y: np.ndarray | None = None) -> None:
-        self._x = np.ascontiguousarray(x, np.float32)
+        self._x = narrow(x)
         self._y = np.full(len(x), -1) if y is None else np.asarray(y)
 
     def fit(

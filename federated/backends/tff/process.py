@@ -32,7 +32,7 @@ class SamplesInput(NamedTuple):
     """A client's input to a round.
 
     Attributes:
-      data: Its samples and classes.
+      data: Its samples, in float32, and classes.
       seed: Scalar int32, seed of everything it draws.
     """
 
@@ -44,8 +44,8 @@ class FilesInput(NamedTuple):
     """The same for samples that are read where the client works, so that none are sent.
 
     Attributes:
-      path: Path of the files of raw float32 samples and int64 classes, without their `.x` and
-        `.y`; see `ClientStore`.
+      path: Path of the files of raw samples (float32 or float64) and int64 classes, without their
+        `.x` and `.y`; see `ClientStore`.
       seed: Scalar int32, seed of everything it draws.
     """
 
@@ -225,9 +225,13 @@ def _client_work(
         def update(sent: State, data: ClientData, seed: tf.Tensor) -> ValidatedOutput:
             return client_update(algorithm, learner, sent, data, seed)
 
-        if isinstance(given, SamplesInput):
-            return update(sent, given.data, given.seed)
-        return update(sent, _read(given.path, algorithm.n_features), given.seed)
+        data = (
+            given.data
+            if isinstance(given, SamplesInput)
+            else _read(given.path, algorithm.n_features, algorithm.sample_dtype)
+        )
+        data = data._replace(x=tf.cast(data.x, algorithm.sample_dtype))
+        return update(sent, data, given.seed)
 
     return work
 
@@ -245,10 +249,17 @@ def _zeros(next_creator: Callable[..., tf.Variable], **arguments: Any) -> tf.Var
     return next_creator(**arguments)
 
 
-def _read(path: tf.Tensor, n_features: int) -> ClientData:
-    """Reads the samples of a client of a `ClientStore`, inside a graph."""
-    x = tf.io.decode_raw(tf.io.read_file(path + ".x"), tf.float32)
+def _read(path: tf.Tensor, n_features: int, dtype: tf.DType) -> ClientData:
+    """Reads the samples of a client of a `ClientStore`, inside a graph, as `dtype`."""
     y = tf.io.decode_raw(tf.io.read_file(path + ".y"), tf.int64)
+    raw = tf.io.read_file(path + ".x")
+    # the number of classes tells how many bytes a feature takes
+    n_bytes = tf.size(y) * n_features * tf.float64.size
+    x = tf.cond(
+        tf.equal(tf.strings.length(raw), n_bytes),  # `==` compares objects in TFF's graphs
+        lambda: tf.cast(tf.io.decode_raw(raw, tf.float64), dtype),
+        lambda: tf.cast(tf.io.decode_raw(raw, tf.float32), dtype),
+    )
     return ClientData(tf.reshape(x, (-1, n_features)), y)
 
 

@@ -1,0 +1,66 @@
+"""What the commands say and keep about tables: columns, ids, and names of features."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numpy as np
+from rich.console import Console
+
+from tfcluster.data.dataset import Dataset
+from tfcluster.data.table_options import TableReport
+
+Model = TypeVar("Model")
+
+
+class Ids(NamedTuple):
+    """Names of samples, which tables of labels repeat.
+
+    Attributes:
+      name: Name of the column.
+      values: `(n_samples,)` texts.
+    """
+
+    name: str
+    values: Sequence[str]
+
+
+def find_ids(table: TableReport | None) -> Ids | None:
+    """Returns the ids of a table's samples; None without any."""
+    if table is None or table.ids is None or table.id_column is None:
+        return None
+    return Ids(table.id_column, table.ids.tolist())
+
+
+def show_tables(console: Console, tables: Sequence[TableReport]) -> None:
+    """Prints a line about each table: its columns, and what was guessed."""
+    for table in tables:
+        console.print(table.describe(), markup=False, highlight=False, soft_wrap=True)
+
+
+def get_tables(data: Dataset) -> tuple[TableReport, ...]:
+    """Returns what a data set was taken as, if it is a table."""
+    return () if data.table is None else (data.table,)
+
+
+def get_column_names(data: Dataset) -> tuple[str, ...]:
+    """Returns the names of a table's features; none if they are not its own."""
+    return data.feature_names if data.has_columns else ()
+
+
+def with_names(model: Model, names: Sequence[str]) -> Model:
+    """Returns a fitted model to save with the names of its features, by which `predict` finds them.
+
+    The model itself stays without names: it is given matrices, of which scikit-learn would warn.
+
+    Args:
+      model: A `DEC` or a `ClusterGAN`.
+      names: Names of the features; empty for none.
+    """
+    if not names:
+        return model
+    named: Any = copy.copy(model)
+    named.feature_names_in_ = np.array(names, dtype=object)
+    return cast(Model, named)

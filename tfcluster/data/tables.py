@@ -1,0 +1,341 @@
+"""Tables from files: their columns by name, and the place of each cell.
+
+Text files are read by pandas, see `table_text`; .parquet by pyarrow, .h5ad by anndata.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.util
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcluster.data import table_text
+from tfcluster.data.table_options import TableOptions
+from tfcluster.data.table_text import NumberFormat
+from tfcluster.errors import InputError
+
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".gz")
+MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "<na>", "nan", "null"})
+"""Cells that say that a value is missing, in small letters."""
+
+LABEL_NAME = "label"
+LABEL_LIKE = frozenset(
+    {"y", "class", "classes", "target", "targets", "labels", "cluster", "clusters", "num",
+     "diagnosis", "outcome", "species"}
+)  # fmt: skip
+"""Names of columns, in small letters, that hold the labels in some tables and not in others."""
+
+
+_PLAIN = NumberFormat()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Table:
+    """A table of named columns.
+
+    Attributes:
+      where: The file, for messages.
+      names: Name of each column.
+      columns: Cells of each column, `(n_rows,)`: texts, or numbers where the file has types.
+      rows: Number of each row in the file, `(n_rows,)`.
+      row_word: What a row is called: a "line" of a text, a "row" of another file.
+      has_header: Whether the names are the table's own.
+      number_format: How numbers are written.
+      guesses: What was decided without being asked for, in words.
+      usual_drop: Names of columns that are no features, as annotations in .h5ad.
+    """
+
+    where: str
+    names: tuple[str, ...]
+    columns: Sequence[NDArray[Any]]
+    rows: NDArray[np.int64]
+    row_word: str = "line"
+    has_header: bool = True
+    number_format: NumberFormat = _PLAIN
+    guesses: tuple[str, ...] = ()
+    usual_drop: frozenset[str] = frozenset()
+
+    @functools.cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.names)}
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Returns the cells of a column."""
+        return self.columns[self._places[name]]
+
+    def place(self, row: int) -> str:
+        """Returns where a row is, for messages."""
+        return f"{self.where}, {self.row_word} {self.rows[row]}"
+
+    def find_missing(self, name: str, marks: Sequence[str]) -> NDArray[np.bool_]:
+        """Returns which cells of a column say that their value is missing."""
+        column = self.column(name)
+        if column.dtype.kind in "biu":
+            return np.zeros(len(column), bool)
+        given, numbers = _split_marks(marks)
+        if column.dtype.kind == "f":
+            return np.isnan(column) | np.isin(column, numbers)
+        return np.array([is_missing(cell, given) for cell in column], bool)
+
+    def texts(self, name: str) -> NDArray[Any]:
+        """Returns the cells of a column as text."""
+        column = self.column(name)
+        if column.dtype.kind == "f" and (column == np.round(column)).all():
+            column = column.astype(np.int64)
+        return np.array([str(cell).strip() for cell in column.tolist()])
+
+    def numbers(self, name: str, marks: Sequence[str]) -> NDArray[np.float64]:
+        """Returns a column as numbers, NaN where one is missing.
+
+        Args:
+          name: The column.
+          marks: Marks of missing values beside the usual ones.
+
+        Raises:
+          InputError: If a cell is no number.
+        """
+        column = self.column(name)
+        given, missing_numbers = _split_marks(marks)
+        if column.dtype.kind in "biuf":
+            values = column.astype(np.float64)
+        else:
+            values = self._parse(name, column, given)
+        values[np.isin(values, missing_numbers)] = np.nan
+        return values
+
+    def _parse(self, name: str, column: NDArray[Any], marks: frozenset[str]) -> NDArray[Any]:
+        numbers = self.number_format.parse_all(column.tolist())
+        if numbers is not None:
+            return np.array(numbers)
+        parse, missing = self.number_format.parse, marks | MISSING
+        values = np.empty(len(column))
+        for i, cell in enumerate(column):
+            try:
+                values[i] = math.nan if cell.lower() in missing else parse(cell)
+            except (ValueError, AttributeError):
+                raise InputError(
+                    f"{self.place(i)}, column {name!r}: features must be numbers (or empty if "
+                    f"missing), received {str(cell)!r}. {self._advise(i, str(cell))}"
+                ) from None
+        return values
+
+    def _advise(self, row: int, cell: str) -> str:
+        if row == 0 and not self.has_header:
+            return "If this is the header, say --header."
+        return (
+            f"Correct it, or leave the column out (--drop), or name what it is (--label-column, "
+            f"--id-column, --group-column); if {cell!r} means a missing value, say --missing."
+        )
+
+
+def is_missing(cell: Any, marks: frozenset[str] = frozenset()) -> bool:
+    """Returns whether a text says that a value is missing."""
+    text = str(cell).strip().lower()
+    return text in MISSING or text in marks
+
+
+def _split_marks(marks: Sequence[str]) -> tuple[frozenset[str], list[float]]:
+    """Returns marks as texts in small letters, and those that are numbers as such too."""
+    numbers = []
+    for mark in marks:
+        try:
+            numbers.append(float(mark))
+        except ValueError:
+            continue
+    return frozenset(mark.strip().lower() for mark in marks), numbers
+
+
+def read_table(path: Path, options: TableOptions) -> Table:
+    """Returns the table in a file.
+
+    The first row of a text is its header if none of its cells is a number or a missing value, or if
+    one is a name that labels have; it is a sample if all its cells are numbers or missing. Other
+    first rows, and one of the numbers 0, 1, 2, ..., are refused until `options.header` says it.
+
+    Args:
+      path: A file with one of the `TEXT_SUFFIXES`, .parquet or .h5ad; `-` for standard input.
+      options: How it is written.
+
+    Raises:
+      InputError: If it cannot be read, a package for it is missing, or it can be read in several
+        ways.
+    """
+    reader = {".parquet": _read_parquet, ".h5ad": _read_h5ad}.get(path.suffix.lower(), _read_text)
+    table = reader(path, options)
+    if len(set(table.names)) < len(table.names):
+        twice = next(name for name in table.names if table.names.count(name) > 1)
+        raise InputError(f"{path}: every column needs a name of its own, received {twice!r} twice.")
+    return table
+
+
+def _read_text(path: Path, options: TableOptions) -> Table:
+    where = "standard input" if str(path) == table_text.STDIN else str(path)
+    lines = table_text.list_lines(where, table_text.read_text(path))
+    stem = path.name.lower().removesuffix(".gz")
+    usual = "\t" if stem.endswith(".tsv") else ""
+    separator = table_text.choose_separator(where, lines, options.separator, usual)
+    n_columns = table_text.check_widths(where, lines, separator)
+    columns = table_text.split_columns(lines, separator, n_columns)
+    number_format = table_text.choose_number_format(
+        where, columns, separator, options.decimal, options.thousands
+    )
+    first = [str(column[0]) for column in columns]
+    rows = np.array([line.number for line in lines])
+    has_header, guess = _choose_header(f"{where}, line {rows[0]}", first, number_format, options)
+    _check_single_column(where, rows, n_columns)
+    guesses = [guess] if guess else []
+    if separator != "," and options.separator is None and n_columns > 1:
+        word = table_text.SEPARATORS.get(separator, "space")
+        guesses.append(f"columns are separated by {word}s")
+    if number_format != _PLAIN and options.decimal is None and options.thousands is None:
+        mark = "comma" if number_format.decimal == "," else "point"
+        between = f", {number_format.thousands!r} between thousands" * bool(number_format.thousands)
+        guesses.append(f"the decimal mark is a {mark}{between}")
+    if not has_header:
+        names = [str(i + 1) for i in range(n_columns)]
+        return Table(
+            where, tuple(names), columns, rows, "line", False, number_format, tuple(guesses)
+        )
+    if len(lines) == 1:
+        raise InputError(f"{where} has a header and no rows: it needs at least one sample.")
+    # as pandas calls the row numbers that it wrote itself
+    names = [name or f"Unnamed: {i}" for i, name in enumerate(first)]
+    columns = [column[1:] for column in columns]
+    return Table(
+        where, tuple(names), columns, rows[1:], "line", True, number_format, tuple(guesses)
+    )
+
+
+def _check_single_column(where: str, rows: NDArray[np.int64], n_columns: int) -> None:
+    """Raises `InputError` for blank lines among the values of a single column."""
+    gaps = np.flatnonzero(np.diff(rows) > 1)
+    if n_columns == 1 and len(gaps):
+        raise InputError(
+            f"{where}, line {rows[gaps[0]] + 1}: in a table of one column, a blank line or a "
+            "comment may be a missing value. Write NA, or remove the line."
+        )
+
+
+def _choose_header(
+    where: str, first: Sequence[str], number_format: NumberFormat, options: TableOptions
+) -> tuple[bool, str]:
+    """Returns whether the first row is a header, and a word about it if it was guessed."""
+    if options.header is not None:
+        return options.header, ""
+    kinds = [_kind(cell, number_format) for cell in first]
+    lowered = {cell.lower() for cell in first}
+    shown = ", ".join(first)[:60]
+    if LABEL_NAME in lowered or lowered & LABEL_LIKE or _has_asked(first, options):
+        return True, "the first row is the header"
+    if first == [str(i) for i in range(len(first))] and len(first) > 1:
+        raise InputError(
+            f"{where}: the first row, {shown!r}, may name the columns or be a sample. Say --header "
+            "or --no-header."
+        )
+    if "text" not in kinds:
+        return False, "no header, so columns go by their position"
+    if set(kinds) == {"text"} or (kinds[0] == "empty" and set(kinds[1:]) == {"text"}):
+        return True, "the first row is the header"
+    at = kinds.index("text")
+    if _is_labeled_by_position(options):
+        return False, "no header, so columns go by their position"
+    raise InputError(
+        f"{where}, column '{at + 1}': a first row of numbers and texts may name the columns "
+        f"or be a sample. Features must be numbers, received {first[at]!r}. Say --header if it "
+        "names the columns, --no-header if it is a sample."
+    )
+
+
+def _kind(cell: str, number_format: NumberFormat) -> str:
+    if not cell:
+        return "empty"
+    if is_missing(cell):
+        return "missing"
+    try:
+        number_format.parse(cell)
+    except ValueError:
+        return "text"
+    return "number"
+
+
+def _asked_names(options: TableOptions) -> set[str]:
+    roles = (options.label_column, options.id_column, options.group_column)
+    return {name for name in (*roles, *options.drop, *options.keep) if name is not None}
+
+
+def _has_asked(first: Sequence[str], options: TableOptions) -> bool:
+    """Returns whether the first row holds a name, and no number, that an option gives."""
+    asked = {name for name in _asked_names(options) if not name.isdigit()}
+    return bool(asked & set(first))
+
+
+def _is_labeled_by_position(options: TableOptions) -> bool:
+    return any(name.isdigit() for name in _asked_names(options))
+
+
+def _require(package: str, extra: str, path: Path) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise InputError(
+            f"{path} needs the package {package}, which is not installed. Install it: "
+            f'pip install "tfcluster[{extra}]", or save the table as .csv.'
+        )
+
+
+def _load(path: Path, load: Callable[[Path], Any], rule: str) -> Any:
+    try:
+        return load(path)
+    # a damaged file fails anywhere in its reader
+    except Exception as error:
+        raise InputError(
+            f"{path} cannot be read: {rule} ({type(error).__name__}: {error})."
+        ) from error
+
+
+def _read_parquet(path: Path, options: TableOptions) -> Table:
+    del options  # only text can be read in several ways
+    _require("pyarrow", "parquet", path)
+    import pandas as pd
+
+    frame = _load(path, pd.read_parquet, "it must be a whole Parquet file")
+    return _of_frame(path, frame)
+
+
+def _of_frame(path: Path, frame: Any) -> Table:
+    import pandas as pd
+
+    if not len(frame) or not len(frame.columns):
+        raise InputError(f"{path} is empty: it has the shape {frame.shape}.")
+    columns = []
+    for i in range(frame.shape[1]):
+        series = frame.iloc[:, i]
+        if pd.api.types.is_numeric_dtype(series.dtype):
+            columns.append(series.to_numpy(np.float64, na_value=np.nan))
+        else:
+            cells = ("" if pd.isna(cell) else str(cell).strip() for cell in series)
+            columns.append(np.array(list(cells), object))
+    return Table(
+        str(path), tuple(map(str, frame.columns)), columns, np.arange(len(frame)), row_word="row"
+    )
+
+
+def _read_h5ad(path: Path, options: TableOptions) -> Table:
+    """Reads the matrix of an .h5ad file; the annotations of its samples are no features."""
+    del options
+    _require("anndata", "h5ad", path)
+    import anndata
+    import pandas as pd
+
+    found = _load(path, anndata.read_h5ad, "it must be a whole .h5ad file")
+    X = found.X.toarray() if hasattr(found.X, "toarray") else np.asarray(found.X)
+    frame = pd.DataFrame(X, columns=list(map(str, found.var_names)))
+    annotations = found.obs.reset_index(names="obs_names").reset_index(drop=True)
+    usual_drop = frozenset(map(str, annotations.columns))
+    table = _of_frame(path, pd.concat([frame, annotations], axis=1))
+    return dataclasses.replace(table, usual_drop=usual_drop)
