@@ -23,7 +23,7 @@ from typing import IO
 from benchmarks.compare.cases import Case
 from benchmarks.compare.result_files import Line, ResultFile
 from benchmarks.compare.suites import Suite
-from federated.backends.tff_environment import find_python, link_source
+from federated.backends.tff_environment import prepare_command
 
 _PATIENCE = 3_600  # seconds
 _SHOWN = 2_000  # characters of an error, from its end
@@ -99,10 +99,10 @@ def _start_process(case: Case) -> Iterator[tuple[subprocess.Popen[str], IO[str]]
     """Yields a process in the environment of a case's backend, and its standard error."""
     pipe = subprocess.PIPE
     with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryDirectory() as folder:
-        words, settings = _find_command(case, Path(folder))
+        words, variables = _find_command(case, Path(folder))
         with subprocess.Popen(
             [*words, repr(time.time())],
-            stdin=pipe, stdout=pipe, stderr=errors, text=True, env={**os.environ, **settings},
+            stdin=pipe, stdout=pipe, stderr=errors, text=True, env=variables,
         ) as process:  # fmt: skip
             try:
                 yield process, errors
@@ -112,13 +112,11 @@ def _start_process(case: Case) -> Iterator[tuple[subprocess.Popen[str], IO[str]]
 
 
 def _find_command(case: Case, folder: Path) -> tuple[list[str], dict[str, str]]:
-    """Returns the command of a case's process, and variables of its environment."""
+    """Returns the command of a case's process, and its environment."""
     if not case.needs_tff:
-        return [sys.executable, "-m", "benchmarks.compare.case_process"], {}
-    # neither the current folder nor the user's packages
-    words = [str(find_python()), "-P", "-s", "-m", "benchmarks.compare.isolated_case_process"]
-    source = link_source(folder, ("tfcluster", "federated", "benchmarks"))
-    return words, {"PYTHONPATH": str(source)}
+        return [sys.executable, "-m", "benchmarks.compare.case_process"], dict(os.environ)
+    packages = ("tfcluster", "federated", "benchmarks")
+    return prepare_command("benchmarks.compare.isolated_case_process", folder, packages)
 
 
 def _run_case(process: subprocess.Popen[str], case: Case, errors: IO[str]) -> Line:

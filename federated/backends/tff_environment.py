@@ -7,7 +7,7 @@ environment of its own, which is made when TFF is first asked for, or by
 
 It stands in `$TFCLUSTER_TFF_ENVIRONMENT` if that is set, else in the user's cache under a name with
 a hash of TFF's lock. It holds packages only: a process there runs the source of the process that
-starts it (`link_source`).
+starts it (`prepare_command`).
 
 With uv on the path, or beside this Python, uv makes it, and fetches Python 3.11 where there is
 none. Fetching it could not be tried: the machine this was written on had no access to where uv
@@ -44,6 +44,7 @@ VARIABLE = "TFCLUSTER_TFF_ENVIRONMENT"
 _LOCK = Path(__file__).parent / "tff" / "environment"
 _MARK = "made-by-tfcluster"  # a file: empty until the environment is complete, then the lock's hash
 _GIGABYTES = 2.8
+_NOT_PASSED_ON = ("PYTHONHOME", "PYTHONWARNINGS", "PYTHONSTARTUP")  # are for this Python only
 _IS_PYTHON_3_11 = "import sys, ensurepip, venv; sys.exit(sys.version_info[:2] != (3, 11))"
 
 
@@ -105,7 +106,28 @@ def make_environment(folder: Path) -> Path:
     return folder
 
 
-def link_source(folder: Path, packages: Sequence[str] = ("tfcluster", "federated")) -> Path:
+def prepare_command(
+    module: str, folder: Path, packages: Sequence[str] = ("tfcluster", "federated")
+) -> tuple[list[str], dict[str, str]]:
+    """Returns the command that runs a module of this process's source there, and its variables.
+
+    Makes the environment if it is not there.
+
+    Args:
+      module: Name of the module, which runs as a script.
+      folder: Where a folder of links to the source is made.
+      packages: Names of the packages that the module imports from.
+
+    Raises:
+      InputError: If the environment cannot be made.
+    """
+    # neither the current folder nor the user's packages
+    command = [str(find_python()), "-P", "-s", "-m", module]
+    variables = {name: text for name, text in os.environ.items() if name not in _NOT_PASSED_ON}
+    return command, {**variables, "PYTHONPATH": str(link_source(folder, packages))}
+
+
+def link_source(folder: Path, packages: Sequence[str]) -> Path:
     """Makes a folder of links to this process's source, for the `PYTHONPATH` of another.
 
     So it is the same source in both, with its version, however it is installed here.

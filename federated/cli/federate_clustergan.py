@@ -19,7 +19,6 @@ from federated.cli.run import (
 )
 from federated.core.records import RoundRecord
 from federated.estimators.clustergan import FederatedClusterGAN
-from tfcluster.cli import pictures
 from tfcluster.cli.samples import find_units
 from tfcluster.cli.score_tables import MethodScores
 from tfcluster.config import get_gan_config
@@ -91,7 +90,7 @@ def _scores(model: FederatedClusterGAN, run: FederatedRun) -> MethodScores:
 
 
 def _draw(model: FederatedClusterGAN, run: FederatedRun) -> None:
-    folder, dataset = run.path, run.dataset
+    folder, pictures, dataset = run.path, run.folder.pictures, run.dataset
     _, y = dataset.pooled()
     labels = pool_labels(model)
     codes = np.concatenate([model.transform(x) for x, _ in dataset.clients])

@@ -16,7 +16,6 @@ from federated.cli.run import (
     prepare,
 )
 from federated.estimators.dec import FederatedDEC
-from tfcluster.cli import pictures
 from tfcluster.cli.samples import find_units
 from tfcluster.cli.score_tables import MethodScores, print_n_clusters
 from tfcluster.config import get_dec_config
@@ -88,12 +87,14 @@ def _show_selection(model: FederatedDEC, run: FederatedRun) -> dict[str, object]
     if found is None:
         return {}
     print_n_clusters(run.console, model.selection_, found)
-    pictures.draw_n_clusters(run.path / "n_clusters.png", model.selection_, found.n_clusters)
+    run.folder.pictures.draw_n_clusters(
+        run.path / "n_clusters.png", model.selection_, found.n_clusters
+    )
     return {"table": model.selection_, "recommendation": found._asdict()}
 
 
 def _draw(model: FederatedDEC, run: FederatedRun, X: np.ndarray) -> None:
-    folder, dec = run.path, model.to_dec()
+    folder, pictures, dec = run.path, run.folder.pictures, model.to_dec()
     samples, y = run.dataset.pooled()
     labels = pool_labels(model)
     of_model = (None, model.n_clusters_)

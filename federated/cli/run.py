@@ -17,7 +17,6 @@ from federated.cli.options import FederateExecution, FederateOptions
 from federated.core.records import RoundRecord
 from federated.data.federated_dataset import FederatedDataset
 from tfcluster import metrics
-from tfcluster.cli import pictures
 from tfcluster.cli.cluster_tables import print_clusters, print_partition, print_profile
 from tfcluster.cli.problems import find_problems
 from tfcluster.cli.run_folder import RunFolder, format_labels, open_run_folder, settle_threads
@@ -142,7 +141,9 @@ class FederatedRun:
         """Prints, writes and draws the mean and spread of each cluster's features."""
         print_profile(self.console, model.profile_)
         self.folder.write_text("profile.csv", model.profile_.to_csv())
-        pictures.draw_profile(self.path / "profile.png", model.profile_, self.dataset.picture)
+        self.folder.pictures.draw_profile(
+            self.path / "profile.png", model.profile_, self.dataset.picture
+        )
 
     def pooled_scores(self, model: Any, X: np.ndarray, restarts: int) -> tuple[Any, Any]:
         """Returns k-means of the pooled samples, and the silhouette of the model's labels.
@@ -170,7 +171,7 @@ class FederatedRun:
                 for labels in model.client_labels_.values()
             ]
         )
-        pictures.draw_partition(
+        self.folder.pictures.draw_partition(
             self.path / "client_clusters.png",
             counts,
             self.dataset.names,
@@ -210,7 +211,9 @@ def begin_run(
     with folder.announce(console):
         counts, classes = dataset.counts(), dataset.classes or ("samples",)
         print_partition(console, counts, dataset.names, classes)
-        pictures.draw_partition(folder.path / "partition.png", counts, dataset.names, classes)
+        folder.pictures.draw_partition(
+            folder.path / "partition.png", counts, dataset.names, classes
+        )
         console.print(f"Starting the {execution.backend} backend ...")
         with _show_log(console):
             yield FederatedRun(options, execution.backend, dataset, folder, console)

@@ -236,6 +236,7 @@ def test_every_backend_gives_the_commands_labels_and_weights(backend, tmp_path):
     )
     words = [
         *("federate", "dec", "--dataset", "clients", "--backend", backend, "--out", "run"),
+        "--no-pictures",
         *("--n-clusters", "3", "--threads", "2", "--pretrain-rounds", "3", "--rounds", "4"),
         *("--local-steps", "2", "--set", "model.dims=[8,3]", "--set", "model.tol=0.0"),
         *("--set", "model.kmeans_restarts=2", "--set", "lloyd_rounds=3"),

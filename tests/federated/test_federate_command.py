@@ -29,6 +29,7 @@ SMALL = [
     *("--n-clusters", "3", "--clients", "3", "--pretrain-rounds", "3", "--rounds", "4"),
     *("--local-steps", "2", "--set", "model.dims=[8,3]", "--set", "model.kmeans_restarts=2"),
     *("--set", "model.tol=0.0", "--set", "lloyd_rounds=3"),
+    "--no-pictures",
 ]
 
 
@@ -54,7 +55,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(folder):
-    result = federate("run", cwd=folder)
+    result = federate("run", "--pictures", cwd=folder)
     assert result.returncode == 0, result.stderr
     return folder, result
 

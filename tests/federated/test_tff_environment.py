@@ -18,8 +18,8 @@ from federated.backends.tff_environment import (
     find_python,
     is_available,
     is_complete,
-    link_source,
     make_environment,
+    prepare_command,
 )
 from tfcluster import InputError
 from tfcluster.runtime import read_version
@@ -224,14 +224,19 @@ def test_the_python_that_runs_it(uv, target, monkeypatch):
     assert find_python() == Path(sys.executable)
 
 
-def test_another_process_runs_this_source(tmp_path):
+def test_another_process_runs_this_source(tmp_path, monkeypatch):
+    """Though what is set for this Python would keep that one from starting."""
+    monkeypatch.setattr(tff_environment, "_is_here", lambda: True)
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    command, variables = prepare_command("json.tool", tmp_path)
+    assert command[-2:] == ["-m", "json.tool"]
     code = (
         "import federated, tfcluster.runtime as runtime; from pathlib import Path; "
         "print(Path(federated.__file__).resolve(), runtime.read_version())"
     )
     run = subprocess.run(
-        [sys.executable, "-P", "-s", "-c", code],
-        env={**os.environ, "PYTHONPATH": str(link_source(tmp_path))},
+        [*command[:-2], "-c", code],
+        env=variables,
         capture_output=True,
         text=True,
         check=True,

@@ -19,7 +19,10 @@ from tfcluster.cli import main as cli
 from tfcluster.cli.score_tables import print_trials
 
 COMMAND = [sys.executable, "-m", "tfcluster"]
-TINY = ["--set", "dims=[16,4]", "--set", "max_steps=60", "--set", "kmeans_restarts=2"]
+TINY = [
+    *("--set", "dims=[16,4]", "--set", "max_steps=60", "--set", "kmeans_restarts=2"),
+    "--no-pictures",  # half of the seconds of a small run; the last option counts
+]
 QUICK = [*TINY, "--set", "pretraining.epochs=3"]
 
 
@@ -32,7 +35,7 @@ def tfcluster(*words, cwd):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
-    result = tfcluster("train", "dec", "--out", "run", *QUICK, cwd=folder)
+    result = tfcluster("train", "dec", "--out", "run", *QUICK, "--pictures", cwd=folder)
     assert result.returncode == 0, result.stderr
     return folder, result
 
@@ -100,6 +103,7 @@ def test_range_of_clusters(tmp_path):
     X, _ = blobs()
     np.save(tmp_path / "x.npy", X)
     words = ("train", "dec", "--dataset", "x.npy", "--n-clusters", "2:4", "--out", "run", *QUICK)
+    words += ("--pictures",)
     result = tfcluster(*words, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
@@ -161,7 +165,9 @@ def test_killed_run_resumes_to_the_same_bits(tmp_path, finished):
     assert whole.returncode == 0, whole.stderr
     lines = kill(words, tmp_path, after_lines=40)
 
-    resumed = tfcluster("train", "dec", "--out", "killed", "--resume", cwd=tmp_path)
+    resumed = tfcluster(
+        "train", "dec", "--out", "killed", "--resume", "--no-pictures", cwd=tmp_path
+    )
     assert resumed.returncode == 0, resumed.stderr
     assert_same_model(tmp_path / "whole", tmp_path / "killed")
     assert len(lines.read_text().splitlines()) == 303  # no line twice
@@ -192,13 +198,16 @@ def test_interrupt_keeps_the_run(tmp_path):
     assert "seed was 0, now 1" in " ".join(other.stderr.split())
 
 
-GAN_QUICK = ["--set", "steps=120", "--set", "batch_size=16", "--probe-every", "60"]
+GAN_QUICK = [
+    *("--set", "steps=120", "--set", "batch_size=16", "--probe-every", "60"),
+    "--no-pictures",
+]
 
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gan")
-    words = ("train", "clustergan", "--out", "run", *GAN_QUICK, "--trials", "2")
+    words = ("train", "clustergan", "--out", "run", *GAN_QUICK, "--trials", "2", "--pictures")
     result = tfcluster(*words, cwd=folder)
     assert result.returncode == 0, result.stderr
     return folder, words, result
@@ -274,6 +283,7 @@ def test_killed_clustergan_resumes_to_the_same_bits(tmp_path):
     np.save(tmp_path / "x.npy", blobs()[0])
     words = ["train", "clustergan", "--dataset", "x.npy", "--n-clusters", "3"]
     words += ["--preset", "pendigits", "--set", "steps=1000", "--probe-every", "20"]
+    words += ["--no-pictures"]
     whole = tfcluster(*words, "--out", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     kill(words, tmp_path, after_lines=12)

@@ -45,6 +45,7 @@ def trained(tmp_path_factory):
     pids = [f"p{i}" for i in range(90)]
     write_table(folder / "train.csv", {"pid": pids, **columns, "note": ["x"] * 90, "dx": y})
     words = ["train", "dec", "--dataset", "train.csv", "--out", "run", *COLUMNS, *QUICK]
+    words += ["--no-pictures"]
     result = subprocess.run(
         [sys.executable, "-m", "tfcluster", *words],
         capture_output=True, text=True, cwd=folder, timeout=250,

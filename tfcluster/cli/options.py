@@ -301,6 +301,7 @@ class ExecutionOptions:
       resume: Whether to resume the run in `out`, whose options need not be given again.
       config_file: File with options; those of the command line go first.
       dry_run: Whether to check everything and print the plan only.
+      pictures: Whether to draw.
     """
 
     out: Annotated[
@@ -320,6 +321,10 @@ class ExecutionOptions:
         bool,
         typer.Option("--dry-run", help="Check everything and print the plan; train nothing."),
     ] = False
+    pictures: Annotated[
+        bool,
+        typer.Option("--pictures/--no-pictures", help="Draw; takes seconds, most for t-SNE."),
+    ] = True
 
     def choose_folder(self, options: RunOptions) -> Path:
         """Returns the folder for the results of what `options` ask for."""

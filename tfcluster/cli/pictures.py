@@ -1,19 +1,31 @@
-"""The pictures of run folders: `tfcluster.plots`, or nothing where matplotlib is not installed."""
+"""The pictures of run folders: `tfcluster.plots`, or nothing where none are wanted or possible."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-ARE_DRAWN = all(importlib.util.find_spec(name) for name in ("matplotlib", "PIL"))
+ARE_POSSIBLE = all(importlib.util.find_spec(name) for name in ("matplotlib", "PIL"))
 """Whether the packages are installed that pictures need."""
 
-if TYPE_CHECKING or ARE_DRAWN:
-    from tfcluster.plots import *  # noqa: F403
-else:
 
-    def __getattr__(name: str) -> Any:
-        """Returns a function that draws nothing, in place of one of `tfcluster.plots`."""
+class NoPictures:
+    """Has the functions of `tfcluster.plots` that draw; they draw nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Returns a function that draws nothing."""
         if not name.startswith("draw_"):
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
         return lambda *_, **__: None
+
+
+def get_pictures(are_wanted: bool) -> Any:
+    """Returns what draws: `tfcluster.plots` or an instance of `NoPictures`.
+
+    Args:
+      are_wanted: Whether to draw if possible.
+    """
+    if not (are_wanted and ARE_POSSIBLE):
+        return NoPictures()
+    return importlib.import_module("tfcluster.plots")  # matplotlib takes seconds

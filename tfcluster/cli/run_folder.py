@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import functools
 import io
 import json
 import math
@@ -29,6 +30,7 @@ from rich.markup import escape
 
 from tfcluster.cli.folder_lock import LOCK_NAME, FolderLock
 from tfcluster.cli.options import ExecutionOptions, RunOptions
+from tfcluster.cli.pictures import ARE_POSSIBLE, get_pictures
 from tfcluster.cli.tables import Ids
 from tfcluster.config import to_dict
 from tfcluster.data.table_options import TableReport
@@ -50,6 +52,9 @@ class RunFolder:
       path: The folder, which exists.
       config: What its `config.json` holds. It is kept, so that a run does not depend on the file.
       lock: The lock on the folder; None for a folder that is only read, or lies in a locked one.
+
+    Attributes:
+      draws: Whether pictures are drawn; true unless it is set to false.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class RunFolder:
         self._lock = lock
         self._events: Any = None
         self._problems: list[str] = []
+        self.draws = True
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], config: Mapping[str, Any]) -> RunFolder:
@@ -129,6 +135,11 @@ class RunFolder:
         """The run's random name, which its model file holds too; None if it is of an old run."""
         return self.config.get("id")
 
+    @functools.cached_property
+    def pictures(self) -> Any:
+        """What draws the pictures: `tfcluster.plots`, or nothing if `draws` is false."""
+        return get_pictures(self.draws)
+
     def open_subfolder(self, name: str, **changes: Any) -> RunFolder:
         """Returns a folder for one of several fits, within this one; creates it if necessary.
 
@@ -138,9 +149,12 @@ class RunFolder:
         """
         folder = self.path / name
         if (folder / "config.json").exists():
-            return RunFolder.open(folder)
-        check_new_folder(folder)
-        return RunFolder._begin(folder, {**self.config, **changes})
+            found = RunFolder.open(folder)
+        else:
+            check_new_folder(folder)
+            found = RunFolder._begin(folder, {**self.config, **changes})
+        found.draws = self.draws
+        return found
 
     def describe(self) -> dict[str, Any]:
         """Returns the options that a result is reported with."""
@@ -210,8 +224,6 @@ class RunFolder:
         Args:
           console: Where to print.
         """
-        from tfcluster.cli import pictures  # matplotlib takes seconds
-
         try:
             yield
         except KeyboardInterrupt:
@@ -220,7 +232,7 @@ class RunFolder:
         finally:
             if self._lock:
                 self._lock.release()
-        if not pictures.ARE_DRAWN:
+        if self.draws and not ARE_POSSIBLE:
             console.print("No pictures: they need matplotlib and pillow, e.g. by pip install.")
         for problem in self._problems:
             console.print(f"[bold yellow]Warning:[/] {escape(problem)}", highlight=False)
@@ -327,7 +339,17 @@ def open_run_folder(
     """
     if execution.resume:
         check_recorded(out, RunFolder.open(out).config, options)
-        return RunFolder.resume(out)
+        run = RunFolder.resume(out)
+    else:
+        run = RunFolder.create(out, _describe_run(options, config, execution, tables))
+    run.draws = execution.pictures
+    return run
+
+
+def _describe_run(
+    options: RunOptions, config: Any, execution: ExecutionOptions, tables: Sequence[TableReport]
+) -> dict[str, Any]:
+    """Returns what the `config.json` of a new run holds, beside its `id`."""
     asked = {
         "algorithm": options.algorithm,
         **dataclasses.asdict(options),
@@ -336,7 +358,7 @@ def open_run_folder(
     }
     described = [{"file": table.file, **table.to_dict()} for table in tables]
     columns = {"tables": described} if described else {}
-    return RunFolder.create(out, {**asked, **columns, **collect_provenance()})
+    return {**asked, **columns, **collect_provenance()}
 
 
 def check_recorded(out: Path, recorded: Mapping[str, Any], options: RunOptions) -> None:

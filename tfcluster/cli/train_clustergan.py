@@ -7,14 +7,13 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
 
 from tfcluster import metrics
-from tfcluster.cli import pictures, published
+from tfcluster.cli import published
 from tfcluster.cli.cluster_tables import print_clusters, print_profile
 from tfcluster.cli.dry_run import plan_clustergan, print_plan
 from tfcluster.cli.options import GANExecution, GANOptions
@@ -213,7 +212,7 @@ def _write_trials(task: _Task, run: RunFolder, trials: Sequence[_Trial], best: _
     result = {**_make_result(task, run, best), "trials": records, "summary": _summarize(records)}
     _save(best.gan, task, run)
     if math.isfinite(best.record["selection"]):
-        pictures.draw_trials(run.path / "trials.png", records)
+        run.pictures.draw_trials(run.path / "trials.png", records)
     run.write_json("result.json", {**result, **collect_provenance()})
     print_trials(task.console, records, _name_criterion(task))
 
@@ -351,8 +350,8 @@ def _write_results(trial: _Trial, task: _Task, run: RunFolder) -> None:
     run.write_history(gan.history_)
     profile = _make_profile(gan, task.shown.fit)
     run.write_text("profile.csv", profile.to_csv())
-    pictures.draw_profile(run.path / "profile.png", profile, task.splits.fit.picture)
-    _draw(gan, task, run.path)
+    run.pictures.draw_profile(run.path / "profile.png", profile, task.splits.fit.picture)
+    _draw(gan, task, run)
     run.write_json("result.json", {**_make_result(task, run, trial), **collect_provenance()})
 
 
@@ -387,7 +386,8 @@ def _summarize(records: Sequence[Mapping[str, float]]) -> dict[str, list[float]]
     }
 
 
-def _draw(gan: ClusterGAN, task: _Task, folder: Path) -> None:
+def _draw(gan: ClusterGAN, task: _Task, run: RunFolder) -> None:
+    folder, pictures = run.path, run.pictures
     X, y, picture = task.splits.test
     names = task.splits.test.feature_names
     codes = gan.transform(X)

@@ -6,13 +6,12 @@ import dataclasses
 import time
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
 from tfcluster import metrics
-from tfcluster.cli import pictures, published
+from tfcluster.cli import published
 from tfcluster.cli.cluster_tables import print_clusters, print_profile
 from tfcluster.cli.dry_run import plan_dec, print_plan
 from tfcluster.cli.options import DECExecution, DECOptions
@@ -147,7 +146,7 @@ def _train_range(task: _Task, numbers: range, run: RunFolder) -> None:
     recommendation = recommend_n_clusters(records)
     result = {"table": records, "recommendation": recommendation._asdict()}
     run.write_json("result.json", {**run.describe(), **result, **collect_provenance()})
-    pictures.draw_n_clusters(run.path / "n_clusters.png", records, recommendation.n_clusters)
+    run.pictures.draw_n_clusters(run.path / "n_clusters.png", records, recommendation.n_clusters)
     print_n_clusters(task.console, records, recommendation)
     best = recommendation.n_clusters or numbers[0]
     task.console.print(f"Each number has its own folder, e.g. {best}_clusters.")
@@ -217,8 +216,8 @@ def _write_results(dec: DEC, task: _Task, run: RunFolder, scores: MethodScores) 
     run.write_history(dec.history_)
     profile = _make_profile(dec, task.shown)
     run.write_text("profile.csv", profile.to_csv())
-    pictures.draw_profile(run.path / "profile.png", profile, task.data.picture)
-    _draw(dec, task, run.path, q)
+    run.pictures.draw_profile(run.path / "profile.png", profile, task.data.picture)
+    _draw(dec, task, run, q)
     result = {
         **run.describe(),
         "n_clusters": len(dec.cluster_centers_),
@@ -228,8 +227,8 @@ def _write_results(dec: DEC, task: _Task, run: RunFolder, scores: MethodScores) 
     run.write_json("result.json", {**result, "scores": scores, **collect_provenance()})
 
 
-def _draw(dec: DEC, task: _Task, folder: Path, q: np.ndarray) -> None:
-    data = task.data
+def _draw(dec: DEC, task: _Task, run: RunFolder, q: np.ndarray) -> None:
+    data, folder, pictures = task.data, run.path, run.pictures
     embedding = dec.transform(data.X)
     pictures.draw_embedding(
         folder / "embedding.png", embedding, dec.labels_, centroids=dec.cluster_centers_, y=data.y

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
 from federated.backends.messages import pack_broadcast
 from federated.backends.piped.frames import Frame, raise_error, read_frame, write_frame
 from federated.backends.piped.serve import INSECURE
-from federated.backends.tff_environment import find_python, link_source
+from federated.backends.tff_environment import prepare_command
 from federated.core.algorithm import FederatedAlgorithm, State
 from federated.core.backend import RoundResult
 from federated.core.sampling import Participant
@@ -25,7 +23,6 @@ from federated.data.client_store import ClientStore
 from tfcluster.errors import TrainingError
 
 _END_SECONDS = 20.0  # until a process that does not end is killed
-_NOT_PASSED_ON = ("PYTHONHOME", "PYTHONWARNINGS", "PYTHONSTARTUP")  # are for this Python only
 
 
 class PipedBackend:
@@ -51,10 +48,8 @@ class PipedBackend:
         self._clients = clients
         self._process: _Process | None = None
         folder = clients.folder.resolve()
-        # neither the current folder nor the user's packages
-        self._command = [str(find_python()), "-P", "-s", "-m", "federated.backends.piped.serve"]
-        self._command += [INSECURE] if insecure_worker else []
-        self._source = link_source(folder)
+        command, self._variables = prepare_command("federated.backends.piped.serve", folder)
+        self._command = [*command, *([INSECURE] if insecure_worker else [])]
         self._settings = {
             "folder": str(folder),
             "workers": n_workers,
@@ -100,7 +95,7 @@ class PipedBackend:
     def _started(self) -> _Process:
         """Returns the process: a new one, if the one before was lost."""
         if self._process is None or not self._process.is_open:
-            self._process = _Process(self._command, self._source)
+            self._process = _Process(self._command, self._variables)
             self._process.ask(Frame(self._settings))
         return self._process
 
@@ -110,18 +105,17 @@ class _Process:
 
     Args:
       command: Python and what it runs.
-      source: Folder with the packages, for its path.
+      variables: Its environment.
     """
 
-    def __init__(self, command: Sequence[str], source: Path) -> None:
-        passed_on = {name: v for name, v in os.environ.items() if name not in _NOT_PASSED_ON}
+    def __init__(self, command: Sequence[str], variables: Mapping[str, str]) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115, open as long as the process runs
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env={**passed_on, "PYTHONPATH": str(source)},
+            env=variables,
             start_new_session=True,  # an interrupt ends it through this process
         )
         assert self._process.stdin is not None
