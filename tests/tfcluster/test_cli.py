@@ -205,9 +205,12 @@ GAN_QUICK = [
 
 
 @pytest.fixture(scope="module")
-def generated(tmp_path_factory):
+def generated(tmp_path_factory, digits):
     folder = tmp_path_factory.mktemp("gan")
-    words = ("train", "clustergan", "--out", "run", *GAN_QUICK, "--trials", "2", "--pictures")
+    X, y = digits
+    np.savez(folder / "digits.npz", x=X[:400], y=y[:400])
+    words = ("train", "clustergan", "--dataset", "digits.npz", "--preset", "digits", "--out", "run")
+    words += (*GAN_QUICK, "--trials", "2", "--pictures")
     result = tfcluster(*words, cwd=folder)
     assert result.returncode == 0, result.stderr
     return folder, words, result
@@ -255,7 +258,7 @@ def test_clustergan_keeps_the_best_trial(generated, digits):
     best = max(result["trials"], key=lambda line: line["selection"])["seed"]
     model = ClusterGAN.load(folder / "run" / "model.npz")
     assert model.random_state == best
-    np.save(folder / "new.npy", digits[0])
+    np.save(folder / "new.npy", digits[0][:400])
     labels = tfcluster("predict", "run", "new.npy", cwd=folder).stdout
     assert labels == (folder / "run" / f"seed_{best}" / "labels.csv").read_text()
 
@@ -282,7 +285,7 @@ def test_a_trial_whose_score_is_nan_is_not_kept():
 def test_killed_clustergan_resumes_to_the_same_bits(tmp_path):
     np.save(tmp_path / "x.npy", blobs()[0])
     words = ["train", "clustergan", "--dataset", "x.npy", "--n-clusters", "3"]
-    words += ["--preset", "pendigits", "--set", "steps=1000", "--probe-every", "20"]
+    words += ["--preset", "pendigits", "--set", "steps=300", "--probe-every", "10"]
     words += ["--no-pictures"]
     whole = tfcluster(*words, "--out", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
