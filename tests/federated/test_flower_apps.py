@@ -96,17 +96,15 @@ def grid_of(load=load_rows, names=NODES):
     return GridOfApps({node: (app, context_of(node, name=name)) for name, node in names.items()})
 
 
-def phases(seed=3):
-    return [*pretraining_phases(6, CONFIG, seed), *clustering_phases(6, 3, CONFIG, seed)]
+def phases(seed=3, n_clusters=3):
+    return [*pretraining_phases(6, CONFIG, seed), *clustering_phases(6, n_clusters, CONFIG, seed)]
 
 
 def run_app(grid, **fields):
     """Runs a server app; returns what `finish` was given."""
     given = []
-    fields = {"n_clients": len(PARTS), "seed": 5, **fields}
-    app = server_app(
-        lambda context: Plan(phases(), **fields), lambda context, result: given.append(result)
-    )
+    fields = {"phases": phases(), "n_clients": len(PARTS), "seed": 5, **fields}
+    app = server_app(lambda context: Plan(**fields), lambda context, result: given.append(result))
     app(grid, context_of(0))
     return given[0]
 
@@ -135,6 +133,8 @@ def test_a_run_resumes(tmp_path):
     checkpoint = tmp_path / "run.npz"
     with pytest.raises(KeyboardInterrupt):
         run_app(grid_of(), checkpoint=checkpoint, callbacks=[stop])
+    with pytest.raises(InputError, match="belongs to another run: phases differ"):
+        run_app(grid_of(), checkpoint=checkpoint, phases=phases(n_clusters=4))
     result = run_app(grid_of(), checkpoint=checkpoint)
     assert_same_artifacts(result.artifacts, run_oracle(tmp_path).artifacts)
 

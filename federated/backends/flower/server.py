@@ -138,7 +138,11 @@ def server_app(
         )
         checkpoint = None
         if todo.checkpoint is not None:
-            identity = {"clients": list(nodes), "sampler": dataclasses.asdict(sampler)}
+            identity = {
+                "clients": list(nodes),
+                "sampler": dataclasses.asdict(sampler),
+                "phases": [(p.name, p.n_rounds, p.n_clusters) for p in todo.phases],
+            }
             checkpoint = RoundCheckpoint(todo.checkpoint, identity)
         callbacks = (_log_record, *todo.callbacks)
         finish(
