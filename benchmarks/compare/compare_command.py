@@ -44,6 +44,13 @@ def compare(
         Optional[str],
         typer.Option(help="Run only cases of autoencoder, dec or clustergan.", show_default=False),
     ] = None,
+    insecure_worker: Annotated[
+        bool,
+        typer.Option(
+            "--insecure-worker",
+            help="Let TFF's worker be reached over the network where it cannot be isolated.",
+        ),
+    ] = False,
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Run nothing; write the report of finished runs.")
     ] = False,
@@ -64,7 +71,7 @@ def compare(
         if algorithm:
             _check_has_cases(names, algorithm)
         for name in names:
-            _run_suite(name, seeds, out, jobs, algorithm, console)
+            _run_suite(name, seeds, out, jobs, algorithm, insecure_worker, console)
     from benchmarks.compare.report import write_report
     from benchmarks.compare.result_files import read_suites
     from benchmarks.compare.verdict import write_verdict
@@ -129,7 +136,13 @@ def _make_rich_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Ri
 
 
 def _run_suite(
-    name: str, seeds: int | None, out: Path, jobs: int, algorithm: str | None, console: Console
+    name: str,
+    seeds: int | None,
+    out: Path,
+    jobs: int,
+    algorithm: str | None,
+    insecure_worker: bool,
+    console: Console,
 ) -> None:
     from benchmarks.compare.cases import Case
     from benchmarks.compare.result_files import ResultFile, make_path
@@ -166,6 +179,7 @@ def _run_suite(
         report,
         jobs,
         is_wanted,
+        insecure_worker,
     )
 
 

@@ -23,6 +23,7 @@ from typing import IO
 from benchmarks.compare.cases import Case
 from benchmarks.compare.result_files import Line, ResultFile
 from benchmarks.compare.suites import Suite
+from federated.backends.piped.serve import INSECURE
 from federated.backends.tff_environment import prepare_command
 
 _PATIENCE = 3_600  # seconds
@@ -39,6 +40,7 @@ def run_suite(
     report: Report,
     n_jobs: int = 1,
     is_wanted: Callable[[Case], bool] = lambda _: True,
+    insecure_worker: bool = False,
 ) -> None:
     """Runs the cases of a suite that have not finished yet.
 
@@ -49,11 +51,12 @@ def run_suite(
       report: Called before and after each run.
       n_jobs: Processes at a time; more than one only where no seconds are compared.
       is_wanted: Returns False for cases to leave out.
+      insecure_worker: See `TFF`.
     """
     lock = threading.Lock()
 
     def take(group: Sequence[Case]) -> None:
-        for case, line in run_group(group, report):
+        for case, line in run_group(group, report, insecure_worker):
             with lock:
                 results.add(case, line)
                 report(case, line)
@@ -73,19 +76,22 @@ def run_suite(
                 raise
 
 
-def run_group(group: Sequence[Case], report: Report) -> Iterator[tuple[Case, Line]]:
+def run_group(
+    group: Sequence[Case], report: Report, insecure_worker: bool = False
+) -> Iterator[tuple[Case, Line]]:
     """Runs cases one after the other in a process, and in a new one after each failure.
 
     Args:
       group: Cases of the same clients on the same backend.
       report: Called with None before each.
+      insecure_worker: See `TFF`.
 
     Yields:
       Case and result line.
     """
     waiting = list(group)
     while waiting:
-        with _start_process(waiting[0]) as (process, errors):
+        with _start_process(waiting[0], insecure_worker) as (process, errors):
             line: Line = {"status": "done"}
             while waiting and line["status"] == "done":
                 case = waiting.pop(0)
@@ -95,13 +101,15 @@ def run_group(group: Sequence[Case], report: Report) -> Iterator[tuple[Case, Lin
 
 
 @contextlib.contextmanager
-def _start_process(case: Case) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
+def _start_process(
+    case: Case, insecure_worker: bool
+) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
     """Yields a process in the environment of a case's backend, and its standard error."""
     pipe = subprocess.PIPE
     with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryDirectory() as folder:
         words, variables = _find_command(case, Path(folder))
         with subprocess.Popen(
-            [*words, repr(time.time())],
+            [*words, repr(time.time()), *([INSECURE] if insecure_worker else [])],
             stdin=pipe, stdout=pipe, stderr=errors, text=True, env=variables,
         ) as process:  # fmt: skip
             try:
