@@ -8,19 +8,18 @@ from typing import Any
 
 from rich.console import Console
 
+from federated.cli.clients import show_clients
 from federated.cli.options import FederateExecution, FederateOptions
 from federated.core.local_training import LocalWork
 from federated.data.federated_dataset import FederatedDataset
 from federated.phases.clustergan import FederatedGANConfig
 from federated.phases.dec import FederatedDECConfig
-from tfcluster.cli.cluster_tables import print_partition
 from tfcluster.cli.dry_run import (
     PlannedPhase,
     count_dec_weights,
     count_gan_products,
     print_plan,
 )
-from tfcluster.cli.tables import show_tables
 
 _FLOAT_BYTES = 4
 
@@ -43,8 +42,7 @@ def print_federated_plan(
       config: The `FederatedDECConfig` or `FederatedGANConfig`.
       console: Where to print.
     """
-    show_tables(console, dataset.tables)
-    print_partition(console, dataset.counts(), dataset.names, dataset.classes or ("samples",))
+    show_clients(options, dataset, console)
     n_clients = options.clients_per_round or len(dataset.names)
     if isinstance(config, FederatedDECConfig):
         phases = _plan_dec(dataset, n_clients, numbers, config)

@@ -13,15 +13,16 @@ import numpy as np
 from rich.console import Console
 
 from federated.backends.descriptions import BACKENDS, TFF, BackendDescription, Flower
+from federated.cli.clients import show_clients
 from federated.cli.options import FederateExecution, FederateOptions
 from federated.core.records import RoundRecord
 from federated.data.federated_dataset import FederatedDataset
 from tfcluster import metrics
-from tfcluster.cli.cluster_tables import print_clusters, print_partition, print_profile
+from tfcluster.cli.cluster_tables import print_clusters, print_profile
 from tfcluster.cli.problems import find_problems
 from tfcluster.cli.run_folder import RunFolder, format_labels, open_run_folder, settle_threads
 from tfcluster.cli.score_tables import MethodScores, print_scores
-from tfcluster.cli.tables import Ids, show_tables, with_names
+from tfcluster.cli.tables import Ids, with_names
 from tfcluster.clustergan.estimator import ClusterGAN
 from tfcluster.dec.estimator import DEC
 from tfcluster.errors import InputError, unknown_name
@@ -206,11 +207,10 @@ def begin_run(
 ) -> Iterator[FederatedRun]:
     """Opens a run's folder and shows the clients, once everything was checked."""
     folder = open_run_folder(options, config, out, execution, dataset.tables)
-    show_tables(console, dataset.tables)
     set_threads(options.n_threads)
     with folder.announce(console):
+        show_clients(options, dataset, console)
         counts, classes = dataset.counts(), dataset.classes or ("samples",)
-        print_partition(console, counts, dataset.names, classes)
         folder.pictures.draw_partition(
             folder.path / "partition.png", counts, dataset.names, classes
         )

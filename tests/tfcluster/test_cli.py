@@ -324,8 +324,9 @@ def bad(tmp_path_factory):
 
 TRAIN = ["train", "dec", "--out", "run", *QUICK]
 GAN = ["train", "clustergan", "--out", "run", *GAN_QUICK]
+NAN = ["--dataset", "nan.npy", "--n-clusters", "5"]
 MISTAKES = {
-    "nan": ([*TRAIN, "--dataset", "nan.npy", "--n-clusters", "5"], "NaN"),
+    "nan": ([*TRAIN, *NAN, "--no-standardize"], "NaN"),
     "infinite": ([*TRAIN, "--dataset", "inf.npy", "--n-clusters", "5"], "infinity"),
     "text": ([*TRAIN, "--dataset", "text.npy", "--n-clusters", "5"], "must be real numbers"),
     "csv text": ([*TRAIN, "--dataset", "words.csv", "--n-clusters", "2"], "received 'four'"),
@@ -368,7 +369,7 @@ MISTAKES = {
         "needs labels",
     ),
     "gan choice": ([*GAN, "--choose-by", "accuracy"], "Known: purity, silhouette"),
-    "gan NaN": ([*GAN, "--dataset", "nan.npy", "--n-clusters", "5"], "NaN"),
+    "gan NaN": ([*GAN, *NAN, "--no-standardize"], "NaN"),
     "predict nothing": (["predict", "run", "nan.npy"], "holds no run"),
 }  # fmt: skip
 

@@ -148,7 +148,7 @@ def test_problems_of_new_labels():
 
 
 def test_problems_are_in_the_last_lines(tmp_path):
-    run, printed = RunFolder(tmp_path), Console(file=io.StringIO(), width=200)
+    run, printed = RunFolder(tmp_path, {}), Console(file=io.StringIO(), width=200)
     with run.announce(printed):
         run.report(["1 of 3 clusters own no samples."])
         printed.print("scores")

@@ -60,7 +60,7 @@ def table(tmp_path):
 def train(path, tmp_path, out="run", **options):
     printed = Console(file=io.StringIO(), width=200)
     options = {"n_clusters": "3", "overrides": SMALL, **options}
-    train_dec(DECOptions(str(path), **options), DECExecution(tmp_path / out), console=printed)
+    train_dec(DECOptions(str(path), **options), DECExecution(tmp_path / out, pictures=False), console=printed)
     return tmp_path / out, printed.file.getvalue()
 
 
@@ -69,7 +69,7 @@ def federate(path, tmp_path, out="run", **options):
     options = {"n_clusters": "3", "overrides": FEDERATED, **options}
     options |= {"pretrain_rounds": 3, "rounds": 4, "local_steps": 2}
     asked = FederatedDECOptions(str(path), **options)
-    federate_dec(asked, FederateExecution(tmp_path / out), console=printed)
+    federate_dec(asked, FederateExecution(tmp_path / out, pictures=False), console=printed)
     return tmp_path / out, printed.file.getvalue()
 
 
@@ -90,7 +90,7 @@ def test_a_table_is_standardized_and_its_missing_values_filled(table, tmp_path):
     assert predict_file(run, path) == (run / "labels.csv").read_text()
     named = pd.DataFrame(x, columns=dec.feature_names_in_)
     np.testing.assert_array_equal(dec.predict(named), dec.labels_)
-    assert "income" in printed
+    assert "income" in printed and ", and 2 missing values become the mean" in printed
     # in the original units
     profile = (run / "profile.csv").read_text()
     ages = {float(line.split(",")[3]) for line in profile.splitlines()[1:] if ",age," in line}
@@ -104,7 +104,8 @@ def test_a_federated_table_is_standardized_without_a_missing_value(tmp_path):
     folder.mkdir()
     for name, rows in (("a", x[:40]), ("b", x[40:])):
         write_table(folder / f"{name}.csv", rows)
-    run, _ = federate(folder, tmp_path)
+    run, printed = federate(folder, tmp_path)
+    assert "mean 0 and standard deviation 1 (--standardize)" in printed
     dec = DEC.load(run / "model.npz")
     np.testing.assert_allclose(dec.standardizer_.mean, x.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(dec.standardizer_.sd, x.std(axis=0), rtol=1e-9)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
+from rich.console import Console
 
 from tfcluster.data.catalog import DATASETS, needs_scaling
 from tfcluster.data.loading import Dataset, load_data
@@ -51,6 +53,21 @@ def find_units(dataset: str, data: _HasUnits) -> Standardizer | None:
       data: The samples, or the clients, that were loaded.
     """
     return data.units if dataset not in DATASETS or needs_scaling(dataset) else None
+
+
+def show_scaling(console: Console, samples: Iterable[np.ndarray], standardize: bool) -> None:
+    """Prints that features are standardized, and how many missing values that fills.
+
+    Args:
+      console: Where to print.
+      samples: `(n_samples, n_features)` of each client, or of all.
+      standardize: Whether they are standardized; if not, nothing is printed.
+    """
+    if not standardize:
+        return
+    n_missing = sum(int(np.isnan(x).sum()) for x in samples)
+    filled = f", and {n_missing:,} missing values become the mean" if n_missing else ""
+    console.print(f"Features get mean 0 and standard deviation 1{filled} (--standardize).")
 
 
 def standardized(data: Dataset, standardizer: Standardizer | None) -> Dataset:

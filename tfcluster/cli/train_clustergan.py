@@ -19,7 +19,7 @@ from tfcluster.cli.dry_run import plan_clustergan, print_plan
 from tfcluster.cli.options import GANExecution, GANOptions
 from tfcluster.cli.problems import find_problems
 from tfcluster.cli.run_folder import RunFolder, open_run_folder, settle_threads
-from tfcluster.cli.samples import find_units, load_samples, standardized
+from tfcluster.cli.samples import find_units, load_samples, show_scaling, standardized
 from tfcluster.cli.score_tables import (
     MethodScores,
     compute_mean_and_sd,
@@ -104,6 +104,7 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
     check_samples(X if standardizer is None else standardizer(X), config)
     tables = get_tables(splits.fit)
     show_tables(console, tables)
+    show_scaling(console, [X], standardize)
     if execution.dry_run:
         print_plan(
             console,

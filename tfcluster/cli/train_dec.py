@@ -17,7 +17,7 @@ from tfcluster.cli.dry_run import plan_dec, print_plan
 from tfcluster.cli.options import DECExecution, DECOptions
 from tfcluster.cli.problems import find_problems
 from tfcluster.cli.run_folder import RunFolder, open_run_folder, settle_threads
-from tfcluster.cli.samples import find_units, load_samples, standardized
+from tfcluster.cli.samples import find_units, load_samples, show_scaling, standardized
 from tfcluster.cli.score_tables import (
     MethodScores,
     print_n_clusters,
@@ -65,6 +65,7 @@ def train_dec(options: DECOptions, execution: DECExecution, *, console: Console)
         load_pretrained(options.pretrained, data.X.shape[1], config)
     tables = get_tables(data)
     show_tables(console, tables)
+    show_scaling(console, [data.X], standardize)
     if execution.dry_run:
         n_samples, n_features = data.X.shape
         print_plan(
