@@ -68,7 +68,7 @@ def tabulate_overhead(lines: Sequence[Result]) -> str:
 
 def tabulate_memory(lines: Sequence[Result]) -> str:
     """Tabulates rounds and memory of all processes of a run."""
-    header = ["backend", "clients, clients per round", "rounds", "first, warm round, s", "peak MB"]
+    header = ["backend; TensorFlow", "clients, clients per round", "rounds", "first, warm round, s", "peak MB"]
     header += ["MB after half the rounds, at the end"]
     rows = []
     for line in lines:
@@ -76,7 +76,9 @@ def tabulate_memory(lines: Sequence[Result]) -> str:
         clients = f"{line['n_clients']:,} ({line['partition']}), {line['clients_per_round']}"
         seconds = f"{line['first_round_s']:.1f}, {line['warm_round_s']:.2f}"
         memory = [f"{line['peak_mb']:,.0f}", f"{sizes[len(sizes) // 2]:,}, {sizes[-1]:,}"]
-        rows.append([line["backend"], clients, str(line["rounds"]), seconds, *memory])
+        flwr = f", flwr {line['flwr']}" if line["backend"] == "flower" and "flwr" in line else ""
+        backend = f"{line['backend']}; {line['tensorflow']}{flwr}"
+        rows.append([backend, clients, str(line["rounds"]), seconds, *memory])
     return format_table(header, rows)
 
 

@@ -252,7 +252,7 @@ def test_an_algorithm_that_is_not_there_is_refused(backend, monkeypatch, module,
 
 @pytest.mark.tff
 def test_a_client_that_fails(backend):
-    with pytest.raises(TrainingError, match=r"9\.x; No such file"):
+    with pytest.raises(TrainingError, match=r"9\.[xy]; No such file"):
         backend.run_round(LLOYD, START, [*EVERYONE, Participant(9, 0)])
     assert found_means(backend) == MEANS
 
