@@ -68,8 +68,8 @@ def tabulate_overhead(lines: Sequence[Result]) -> str:
 
 def tabulate_memory(lines: Sequence[Result]) -> str:
     """Tabulates rounds and memory of all processes of a run."""
-    header = ["backend; TensorFlow", "clients, clients per round", "rounds", "first, warm round, s", "peak MB"]
-    header += ["MB after half the rounds, at the end"]
+    header = ["backend; TensorFlow", "clients, clients per round", "rounds"]
+    header += ["first, warm round, s", "peak MB", "MB after half the rounds, at the end"]
     rows = []
     for line in lines:
         sizes = [size for _, size in line["readings"]]

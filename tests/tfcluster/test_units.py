@@ -60,7 +60,11 @@ def table(tmp_path):
 def train(path, tmp_path, out="run", **options):
     printed = Console(file=io.StringIO(), width=200)
     options = {"n_clusters": "3", "overrides": SMALL, **options}
-    train_dec(DECOptions(str(path), **options), DECExecution(tmp_path / out, pictures=False), console=printed)
+    train_dec(
+        DECOptions(str(path), **options),
+        DECExecution(tmp_path / out, pictures=False),
+        console=printed,
+    )
     return tmp_path / out, printed.file.getvalue()
 
 
