@@ -25,7 +25,7 @@ from tfcluster.cli.options import (
 )
 from tfcluster.data.loading import DATASETS
 
-Partition = Literal["iid", "dirichlet", "shards", "quantity", "one_class", "natural"]
+Partition = Literal["iid", "dirichlet", "shards", "quantity", "one_class", "class_share", "natural"]
 AggregationName = Literal[
     "fedavg", "fedavgm", "fedadam", "fedyogi", "fedadagrad", "fedprox", "median", "trimmed_mean"
 ]
@@ -41,6 +41,7 @@ class FederateOptions(RunOptions):
       clients: Number of clients; None for five, or for all natural groups.
       alpha: Concentration of "dirichlet" and "quantity".
       per_client: Shards per client.
+      share: Share of a client's samples that are of its own class.
       clients_per_round: Clients sampled for a round; None for all.
       dropout: Probability that a sampled client does not answer.
       aggregation: The server's rule, by name.
@@ -58,6 +59,10 @@ class FederateOptions(RunOptions):
         float | None, typer.Option(help="Concentration of dirichlet and quantity, e.g. 0.3.")
     ] = None
     per_client: Annotated[int | None, typer.Option(min=1, help="Shards per client, e.g. 2.")] = None
+    share: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of a client's own class with class_share."),
+    ] = None
     clients_per_round: Annotated[
         int | None, typer.Option(min=1, help="Clients that take part in a round. [default: all]")
     ] = None
@@ -83,14 +88,14 @@ class FederateOptions(RunOptions):
         Raises:
           InputError: If the data cannot be loaded or partitioned like this.
         """
-        how = PartitionConfig(self.partition, self.clients, self.alpha, self.per_client)
+        how = PartitionConfig(self.partition, self.clients, self.alpha, self.per_client, self.share)
         return load_federated_dataset(self.dataset, how, self.seed, self.table_options())
 
     def estimator_arguments(self, *names: str) -> dict[str, Any]:
         """Returns the estimator's arguments: the common ones, and those of these names."""
         common = (
-            "partition", "alpha", "per_client", "clients_per_round", "dropout", "standardize",
-            "aggregation", "centroids", "evaluate_every", "overrides",
+            "partition", "alpha", "per_client", "share", "clients_per_round", "dropout",
+            "standardize", "aggregation", "centroids", "evaluate_every", "overrides",
         )  # fmt: skip
         values = {name: getattr(self, name) for name in (*common, *names)}
         return {**values, "n_clients": self.clients, "random_state": self.seed}

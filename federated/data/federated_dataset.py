@@ -33,21 +33,23 @@ class PartitionConfig:
     """How samples are partitioned across clients.
 
     Attributes:
-      partition: "iid", "dirichlet", "shards", "quantity", "one_class" or "natural".
-      n_clients: Number of clients; None for five, or for all natural groups.
+      partition: "iid", "dirichlet", "shards", "quantity", "one_class", "class_share" or "natural".
+      n_clients: Number of clients; None for five, or for all natural groups or classes.
       alpha: Concentration of "dirichlet" and "quantity".
       per_client: Shards per client of "shards".
+      share: Share of each client's samples that are of its own class, of "class_share".
     """
 
     partition: str = "iid"
     n_clients: int | None = None
     alpha: float | None = None
     per_client: int | None = None
+    share: float | None = None
 
     def make(self, n_samples: int, y: Any, groups: Any, seed: int, prefix: str | None) -> Any:
         """Returns the `Partition`; see `make_partition`."""
         is_natural = self.partition == "natural"
-        usual = None if is_natural else _CLIENTS
+        usual = None if self.partition in ("natural", "class_share") else _CLIENTS
         return make_partition(
             self.partition,
             n_samples=n_samples,
@@ -57,6 +59,7 @@ class PartitionConfig:
             seed=seed,
             alpha=self.alpha,
             per_client=self.per_client,
+            share=self.share,
             prefix=prefix if is_natural else None,
         )
 

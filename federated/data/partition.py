@@ -177,6 +177,40 @@ def one_class(y: ArrayLike, n_clients: int, seed: int) -> Partition:
     return _dealt(owners, n_clients)
 
 
+def class_share(y: ArrayLike, share: float, seed: int, n_clients: int | None = None) -> Partition:
+    """Makes a client of each class, a given share of whose samples is of that class.
+
+    The partition of SDA-FC (Yan et al. 2022, arXiv:2210.16524) and of those who compare with it.
+    Client i gets as many samples as class i has; `round(share * size)` of them are of class i, and
+    what remains of all classes is dealt at random. So 0 deals all samples at random, and 1 gives
+    each client one class.
+
+    Args:
+      y: `(n_samples,)` classes.
+      share: In [0, 1].
+      seed: Seed of the deal.
+      n_clients: None, or the number of classes.
+
+    Raises:
+      InputError: If an argument is out of range.
+    """
+    classes, codes = encode_labels(y, "y")
+    if n_clients not in (None, len(classes)):
+        raise InputError(
+            f"Partition 'class_share' has a client for each of the {len(classes)} classes. "
+            f"Received: {n_clients} clients. Leave the number out."
+        )
+    if not 0 <= share <= 1:
+        raise InputError(f"`share` must be in [0, 1]. Received: {share!r}.")
+    rng, totals = _generator(seed), np.bincount(codes)
+    own = np.rint(share * totals).astype(np.int64)
+    owners = np.full_like(codes, -1)
+    for code, n in enumerate(own):
+        owners[rng.permutation(np.flatnonzero(codes == code))[:n]] = code
+    owners[owners < 0] = rng.permutation(np.repeat(np.arange(len(classes)), totals - own))
+    return _dealt(owners, len(classes))
+
+
 def by_group(
     groups: ArrayLike, n_clients: int | None = None, seed: int = 0, prefix: str = "group"
 ) -> Partition:
@@ -206,12 +240,14 @@ KINDS: Mapping[str, Callable[..., Partition]] = {
     "shards": shards,
     "quantity": quantity_skew,
     "one_class": one_class,
+    "class_share": class_share,
     "natural": by_group,
 }
 _NEEDS = {
     "n_clients": "the number of clients",
     "alpha": "a concentration, e.g. 0.1 for much skew, 100 for hardly any",
     "per_client": "the shards per client, e.g. 2",
+    "share": "the share of a client's samples that are of its own class, in [0, 1]",
     "y": "labels; for data without labels use 'iid' or 'quantity'",
     "groups": "the natural group of each sample; for data without groups use another partition",
 }
@@ -228,12 +264,14 @@ def make_partition(
     alpha: float | None = None,
     min_samples: int | None = None,
     per_client: int | None = None,
+    share: float | None = None,
     prefix: str | None = None,
 ) -> Partition:
     """Partitions samples across clients in one of the `KINDS`.
 
     Args:
-      kind: "iid", "dirichlet", "shards", "quantity", "one_class" or "natural".
+      kind: "iid", "dirichlet", "shards", "quantity", "one_class", "class_share" or
+        "natural".
       n_samples: Samples of the data set.
       y: `(n_samples,)` classes, if the data have any.
       groups: `(n_samples,)` natural groups, if the data have any.
@@ -242,6 +280,7 @@ def make_partition(
       alpha: Concentration of "dirichlet" and "quantity".
       min_samples: Fewest samples of a client of the same two.
       per_client: Shards per client of "shards".
+      share: Share of a client's own class of "class_share".
       prefix: What a group of "natural" is called.
 
     Raises:
@@ -254,6 +293,7 @@ def make_partition(
         "alpha": alpha,
         "min_samples": min_samples,
         "per_client": per_client,
+        "share": share,
         "prefix": prefix,
     }
     given = {name: value for name, value in {**data, **options}.items() if value is not None}

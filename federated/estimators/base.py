@@ -67,6 +67,7 @@ class FederatedEstimator(
     n_clients: int | None
     alpha: float | None
     per_client: int | None
+    share: float | None
     clients_per_round: int | None = None
     dropout: float = 0.0
     standardize: bool | None
@@ -88,7 +89,7 @@ class FederatedEstimator(
         Args:
           X: The clients: a dictionary from name to matrix or data frame `(n_samples, n_features)`,
             a list of those, or a `FederatedDataset`. Or one matrix, which is partitioned by
-            `partition`, `n_clients`, `alpha` and `per_client`.
+            `partition`, `n_clients`, `alpha`, `per_client` and `share`.
           y: Classes in the same structure, for scores only.
           names: Names of the clients of a list.
           callbacks: Each is called with a `RoundRecord` after every round, when its checkpoint is
@@ -222,7 +223,9 @@ class FederatedEstimator(
             raise InputError("`names` are for a list of clients. Received one matrix.")
         seen = BaseEstimator()
         matrix = check_matrix(seen, X, reset=True, allow_missing=self.standardize is not False)
-        how = PartitionConfig(self.partition, self.n_clients, self.alpha, self.per_client)
+        how = PartitionConfig(
+            self.partition, self.n_clients, self.alpha, self.per_client, self.share
+        )
         features = tuple(map(str, getattr(seen, "feature_names_in_", ())))
         has_units = bool(np.isnan(matrix).any())
         picture = None if seen.image_shape_ is None else Picture("image", seen.image_shape_)

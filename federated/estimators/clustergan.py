@@ -88,6 +88,7 @@ class FederatedClusterGAN(FederatedEstimator):
       n_clients: As for `FederatedDEC`.
       alpha: As for `FederatedDEC`.
       per_client: As for `FederatedDEC`.
+      share: As for `FederatedDEC`.
       evaluate_every: Rounds between two looks at the use of clusters; 0 looks at the end only.
       backend: As for `FederatedDEC`.
       overrides: As for `FederatedDEC`; see `FederatedGANConfig`.
@@ -137,6 +138,7 @@ class FederatedClusterGAN(FederatedEstimator):
         n_clients: int | None = None,
         alpha: float | None = None,
         per_client: int | None = None,
+        share: float | None = None,
         evaluate_every: int = 1,
         backend: str | BackendDescription | OpenBackend = "local",
         overrides: Mapping[str, Any] | None = None,
@@ -171,6 +173,7 @@ class FederatedClusterGAN(FederatedEstimator):
         self.n_clients = n_clients
         self.alpha = alpha
         self.per_client = per_client
+        self.share = share
         self.evaluate_every = evaluate_every
         self.backend = backend
         self.overrides = overrides

@@ -90,12 +90,13 @@ class FederatedDEC(FederatedEstimator):
       lloyd_rounds: Bound on the rounds of Lloyd's algorithm.
       clients_per_round: Clients sampled for a round; None for all.
       dropout: Probability that a sampled client does not answer.
-      partition: How one matrix is partitioned: "iid", "dirichlet", "shards", "quantity" or
-        "one_class".
+      partition: How one matrix is partitioned: "iid", "dirichlet", "shards", "quantity",
+        "one_class" or "class_share".
       n_clients: Number of clients of one matrix; None for five.
       alpha: Concentration of "dirichlet" and "quantity", e.g. 0.3. (DEC's own alpha is set by a
         `DECConfig` as preset.)
       per_client: Shards per client of "shards".
+      share: Share of a client's samples that are of its own class, of "class_share".
       evaluate_every: Rounds between two scores; 0 scores the result only.
       backend: "local", "flower", "tff", or e.g. `Flower(n_workers=2)`; or an `OpenBackend`, which
         several fits on its clients can share.
@@ -155,6 +156,7 @@ class FederatedDEC(FederatedEstimator):
         n_clients: int | None = None,
         alpha: float | None = None,
         per_client: int | None = None,
+        share: float | None = None,
         evaluate_every: int = 10,
         backend: str | BackendDescription | OpenBackend = "local",
         overrides: Mapping[str, Any] | None = None,
@@ -190,6 +192,7 @@ class FederatedDEC(FederatedEstimator):
         self.n_clients = n_clients
         self.alpha = alpha
         self.per_client = per_client
+        self.share = share
         self.evaluate_every = evaluate_every
         self.backend = backend
         self.overrides = overrides

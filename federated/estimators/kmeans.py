@@ -80,6 +80,7 @@ class FederatedKMeans(FederatedEstimator):
       n_clients: Number of clients of one matrix; None for five.
       alpha: Concentration of "dirichlet" and "quantity".
       per_client: Shards per client of "shards".
+      share: Share of a client's samples that are of its own class, of "class_share".
       backend: As for `FederatedDEC`.
       random_state: As for `FederatedDEC`.
 
@@ -113,6 +114,7 @@ class FederatedKMeans(FederatedEstimator):
         n_clients: int | None = None,
         alpha: float | None = None,
         per_client: int | None = None,
+        share: float | None = None,
         backend: str | BackendDescription | OpenBackend = "local",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -126,6 +128,7 @@ class FederatedKMeans(FederatedEstimator):
         self.n_clients = n_clients
         self.alpha = alpha
         self.per_client = per_client
+        self.share = share
         self.backend = backend
         self.random_state = random_state
 

@@ -16,6 +16,7 @@ from federated.data.partition import (
     MIN_SAMPLES,
     Partition,
     by_group,
+    class_share,
     dirichlet,
     iid,
     make_partition,
@@ -118,6 +119,30 @@ def test_one_class_shares_classes_out_evenly(y: list[int], seed: int, data: st.D
     assert largest == 1 or np.ceil(totals / (largest - 1)).sum() > n
 
 
+@given(labelings, st.floats(0, 1), seeds)
+def test_clients_have_the_sizes_of_classes_and_a_share_of_one(
+    y: list[int], share: float, seed: int
+) -> None:
+    totals = np.unique(y, return_counts=True)[1]
+    partition = class_share(y, share, seed)
+    check(partition, len(y), len(totals))
+    np.testing.assert_array_equal(partition.sizes, totals)
+    assert (np.diag(partition.counts(y)) >= np.rint(share * totals)).all()
+    assert same(partition, class_share(y, share, seed))
+
+
+def test_class_share_between_its_ends() -> None:
+    y = TEN_CLASSES
+    assert same(class_share(y, 1.0, 0), one_class(y, 10, 0))
+    for share in (0.0, 0.5):
+        counts = class_share(y, share, 0).counts(y)
+        own, others = np.diag(counts).mean(), counts[~np.eye(10, dtype=bool)]
+        # what is dealt at random is a tenth of each client's own class and of every other
+        assert own == pytest.approx(500 * (share + (1 - share) / 10), rel=0.05)
+        assert others.mean() == pytest.approx(500 * (1 - share) / 10, rel=0.05)
+        assert others.std() < 3 * np.sqrt(others.mean())
+
+
 @given(labelings)
 def test_natural_clients_are_the_groups(groups: list[int]) -> None:
     partition = by_group(groups, prefix="writer")
@@ -204,6 +229,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "shards": {"per_client": 2},
     "quantity": {"alpha": 0.5},
     "one_class": {},
+    "class_share": {"share": 0.5},
     "natural": {},
 }
 
@@ -228,6 +254,7 @@ def test_by_name_is_by_function() -> None:
     assert same(make("shards"), shards(y, 10, 2, 3))
     assert same(make("quantity"), quantity_skew(5_000, 10, 0.5, 3))
     assert same(make("one_class"), one_class(y, 10, 3))
+    assert same(make("class_share"), class_share(y, 0.5, 3))
     assert same(make("natural", n_clients=None, prefix="mouse"), by_group(y, prefix="mouse"))
     assert same(make("natural", n_clients=4), by_group(y, 4, 3))
 
@@ -253,6 +280,10 @@ def test_by_name_is_by_function() -> None:
         ("dirichlet", {"alpha": 0.0}, "`alpha` must be positive and finite. Received: alpha=0"),
         ("quantity", {"alpha": float("nan")}, "alpha=nan"),
         ("one_class", {"n_clients": 9}, "at least 10 clients. Received: 9"),
+        ("class_share", {"n_clients": 9}, "each of the 10 classes. Received: 9 clients"),
+        ("class_share", {"share": 1.01}, r"`share` must be in .0, 1.. Received: 1.01"),
+        ("class_share", {"share": float("nan")}, "Received: nan"),
+        ("class_share", {"share": None}, "'class_share' needs `share`"),
         ("natural", {"n_clients": 11}, "n_clients must be at most 10, the number of groups"),
     ],
 )

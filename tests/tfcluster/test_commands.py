@@ -155,7 +155,7 @@ def test_help_of_federate_has_choices_and_no_doubled_default(words, monkeypatch)
     assert "None" not in result.output
     assert not any(line.count("[default") > 1 for line in result.output.splitlines())
     assert "[local|flower|tff]" in result.output
-    assert "[iid|dirichlet|shards|quantity|one_class|natural]" in result.output
+    assert "[iid|dirichlet|shards|quantity|one_class|class_share|natural]" in result.output
 
 
 def test_choices_are_what_there_is():
