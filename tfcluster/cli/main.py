@@ -92,6 +92,9 @@ def add_installed_commands() -> None:
             app.command(entry.name)(command)
 
 
+_MISTAKE = 2
+"""The exit code after a user's mistake, as of click."""
+
 _INTERRUPTED = 130
 """The exit code after an interrupt, as of other programs."""
 
@@ -108,17 +111,17 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except InputError as error:
-        code = _fail(error, 2)
+        code = _fail(error, _MISTAKE)
     except TrainingError as error:
         code = _fail(error, 1)
     except OSError as error:  # e.g. a full disk, met by a library
         where = f": {error.filename}" if error.filename else ""
-        code = _fail(f"{error.strerror or error}{where}", 2)
+        code = _fail(f"{error.strerror or error}{where}", _MISTAKE)
     except UnicodeEncodeError as error:  # e.g. TensorFlow, of a path
         code = _fail(
             f"{error.object!r} has characters that the locale's encoding, {error.encoding}, does "
             "not have. Set LC_ALL=C.UTF-8, or rename it.",
-            2,
+            _MISTAKE,
         )
     except (click.Abort, KeyboardInterrupt):
         code = _fail("Interrupted.", _INTERRUPTED)
@@ -130,6 +133,8 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def _fail(message: object, code: int) -> int:
+    if code == _MISTAKE:  # libraries' messages, and names of files, may have line ends
+        message = " ".join(str(message).split("\n"))
     _print_message("[bold red]Error:[/]", message)
     return code
 
