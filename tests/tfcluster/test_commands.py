@@ -212,3 +212,22 @@ def test_shell_completion():
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment
     )
     assert result.stdout.split() == ["clustergan"]
+
+
+def run_into(file, *words):
+    command = [sys.executable, "-m", "tfcluster", *words]
+    return subprocess.run(command, stdout=file, stderr=subprocess.PIPE, text=True)
+
+
+def test_output_that_cannot_be_written():
+    with open("/dev/full", "w") as full:
+        result = run_into(full, "datasets")
+    assert (result.returncode, result.stderr) == (2, "Error: No space left on device\n")
+
+
+def test_a_reader_that_has_ended_is_no_mistake():
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as ended:
+        result = run_into(ended, "datasets")
+    assert (result.returncode, result.stderr) == (1, "")

@@ -6,6 +6,8 @@ The code of a command is imported when it runs, so that `--help` is quick.
 from __future__ import annotations
 
 import importlib.metadata
+import os
+import sys
 import warnings
 from typing import Annotated
 
@@ -107,6 +109,7 @@ def main() -> None:
         code = app(standalone_mode=False)
         if code == _INTERRUPTED:  # what typer makes of an interrupt with click 8.5
             raise KeyboardInterrupt
+        sys.stdout.flush()  # a full disk is met here, not at the end of Python
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -114,6 +117,8 @@ def main() -> None:
         code = _fail(error, _MISTAKE)
     except TrainingError as error:
         code = _fail(error, 1)
+    except BrokenPipeError:  # the reader, e.g. `head`, has ended
+        code = 1
     except OSError as error:  # e.g. a full disk, met by a library
         where = f": {error.filename}" if error.filename else ""
         code = _fail(f"{error.strerror or error}{where}", _MISTAKE)
@@ -125,7 +130,18 @@ def main() -> None:
         )
     except (click.Abort, KeyboardInterrupt):
         code = _fail("Interrupted.", _INTERRUPTED)
+    _drop_unwritten()
     raise SystemExit(code)
+
+
+def _drop_unwritten() -> None:
+    """Drops what standard output does not take, of which Python would complain at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
