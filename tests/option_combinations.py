@@ -492,10 +492,16 @@ def start(words: Words, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 _SHORT = {
-    ("train", "dec"): ("--set", "max_steps=1"),
-    ("train", "clustergan"): ("--set", "steps=1"),
-    ("federate", "dec"): ("--rounds", "1", "--pretrain-rounds", "1", "--local-steps", "1"),
-    ("federate", "clustergan"): ("--rounds", "1", "--iterations", "1"),
+    ("train", "dec"): (
+        *("--set", "max_steps=1", "--set", "dims=[8,3]", "--set", "kmeans_restarts=1"),
+        "--no-pictures",
+    ),
+    ("train", "clustergan"): ("--set", "steps=1", "--no-pictures"),
+    ("federate", "dec"): (
+        *("--rounds", "1", "--pretrain-rounds", "1", "--local-steps", "1", "--no-pictures"),
+        *("--set", "model.dims=[8,3]", "--set", "model.kmeans_restarts=1"),
+    ),
+    ("federate", "clustergan"): ("--rounds", "1", "--iterations", "1", "--no-pictures"),
 }
 _SHORT_PRETRAINING = {
     "keras": ("epochs=1",),
