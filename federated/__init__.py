@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from federated.core.aggregation import FedYogi as FedYogi
     from federated.core.aggregation import Median as Median
     from federated.core.aggregation import TrimmedMean as TrimmedMean
+    from federated.data.federated_dataset import load_federated_dataset as load_federated_dataset
     from federated.estimators.clustergan import FederatedClusterGAN as FederatedClusterGAN
     from federated.estimators.dec import FederatedDEC as FederatedDEC
     from federated.estimators.kmeans import FederatedKMeans as FederatedKMeans
@@ -33,6 +34,7 @@ _HOMES = {
         "FedAdagrad", "FedAdam", "FedAvg", "FedAvgM", "FedProx", "FedYogi", "Median", "TrimmedMean",
     ),
     "federated.core.records": ("RoundRecord",),
+    "federated.data.federated_dataset": ("load_federated_dataset",),
     "federated.estimators.clustergan": ("FederatedClusterGAN",),
     "federated.estimators.dec": ("FederatedDEC",),
     "federated.estimators.kmeans": ("FederatedKMeans",),
@@ -55,6 +57,7 @@ __all__ = [
     "Median",
     "RoundRecord",
     "TrimmedMean",
+    "load_federated_dataset",
 ]
 
 

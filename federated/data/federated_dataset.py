@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,9 @@ class PartitionConfig:
             share=self.share,
             prefix=prefix if is_natural else None,
         )
+
+
+_USUAL_PARTITION = PartitionConfig()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +141,10 @@ class FederatedDataset:
 
 
 def load_federated_dataset(
-    dataset: str, config: PartitionConfig, seed: int, table: TableOptions | None = None
+    dataset: str | os.PathLike[str],
+    config: PartitionConfig = _USUAL_PARTITION,
+    seed: int = 0,
+    table: TableOptions | None = None,
 ) -> FederatedDataset:
     """Loads clients of a data set, or of a folder with a file for each.
 
@@ -151,6 +158,7 @@ def load_federated_dataset(
     Raises:
       InputError: If the data cannot be loaded or partitioned like this.
     """
+    dataset = os.fspath(dataset)
     if dataset not in DATASETS and Path(dataset).is_dir():
         return _from_folder(dataset, config, table)
     has_units = dataset in DATASETS and needs_scaling(dataset)
@@ -229,7 +237,7 @@ def partition_matrix(
 def _from_folder(
     folder: str, config: PartitionConfig, table: TableOptions | None
 ) -> FederatedDataset:
-    if config != PartitionConfig():
+    if config != _USUAL_PARTITION:
         raise InputError(
             f"The files of {folder} are the clients, so it takes no --partition, --clients or "
             f"their options. Received: {config}."

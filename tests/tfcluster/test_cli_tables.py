@@ -128,6 +128,8 @@ def test_options_become_table_options():
         drop=("a", "b, c"), missing=("-999", "x"), header=False
     )
     assert split_names(None) == ()
+    with pytest.raises(InputError, match=r"must stand in one line. Received: 'a\\nb'"):
+        split_names("a\nb")
     assert {"run", "file", "label_column"} <= set(PredictOptions.__dataclass_fields__)
 
 

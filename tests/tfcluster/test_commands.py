@@ -24,6 +24,7 @@ from tfcluster.cli.options import (
     GANExecution,
     GANOptions,
     make_set_option,
+    parse_assignments,
 )
 from tfcluster.config.presets import DEC_PRESETS, GAN_PRESETS
 from tfcluster.data.catalog import DATASETS
@@ -106,6 +107,17 @@ def test_verbose_shows_the_log_of_tensorflow(calls, monkeypatch):
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
     CliRunner().invoke(nested(Execution), ["inner", "go", "--verbose"])
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
+
+
+@pytest.mark.parametrize("text", ["{[]: 1}", "-" * 100_000 + "1", "[" * 5000, "((((("])
+def test_what_is_no_literal_is_text(text):
+    assert parse_assignments([f"a={text}"]) == {"a": text}
+
+
+@pytest.mark.parametrize("n_clusters", ["2:99999999999999999999", "9" * 5000, "1000001"])
+def test_a_mistyped_number_of_clusters_takes_no_memory(n_clusters):
+    with pytest.raises(InputError, match="must be a number from 2 to 1,000,000"):
+        DECOptions(n_clusters=n_clusters).parse_n_clusters(None)
 
 
 def test_options_of_one_name_are_refused():
@@ -200,3 +212,22 @@ def test_shell_completion():
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment
     )
     assert result.stdout.split() == ["clustergan"]
+
+
+def run_into(file, *words):
+    command = [sys.executable, "-m", "tfcluster", *words]
+    return subprocess.run(command, stdout=file, stderr=subprocess.PIPE, text=True)
+
+
+def test_output_that_cannot_be_written():
+    with open("/dev/full", "w") as full:
+        result = run_into(full, "datasets")
+    assert (result.returncode, result.stderr) == (2, "Error: No space left on device\n")
+
+
+def test_a_reader_that_has_ended_is_no_mistake():
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as ended:
+        result = run_into(ended, "datasets")
+    assert (result.returncode, result.stderr) == (1, "")

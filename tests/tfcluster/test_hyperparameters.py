@@ -11,7 +11,16 @@ from sklearn.model_selection import GridSearchCV
 
 from tests.tfcluster.helpers import TINY, TINY_LAYERWISE, assert_same_bits, blobs
 from tfcluster import DEC, ClusterGAN, InputError
-from tfcluster.config import DEC_PRESETS, GAN_PRESETS, SGD, Adam, DECConfig, EndToEnd, GANConfig
+from tfcluster.config import (
+    DEC_PRESETS,
+    GAN_PRESETS,
+    SGD,
+    Adam,
+    DECConfig,
+    EndToEnd,
+    GANConfig,
+    override,
+)
 
 SMALL_GAN = GANConfig(n_noise=3, steps=4, batch_size=8)
 KINDS = {"DEC": (DEC, DECConfig), "ClusterGAN": (ClusterGAN, GANConfig)}
@@ -151,3 +160,10 @@ def test_a_grid_search_reaches_them(kind, grid):
     for name, value in search.best_params_.items():
         found = config.pretraining.epochs if name == "pretrain_epochs" else getattr(config, name)
         assert found == value
+
+
+@pytest.mark.parametrize("name", ["batch_size", "alpha", "dims", "scaling", "max_steps"])
+def test_numbers_that_no_float_holds(name):
+    value = 10**400
+    with pytest.raises(InputError, match=f"`{name}` must be"):
+        override(DECConfig(), {name: (value,) if name == "dims" else value})

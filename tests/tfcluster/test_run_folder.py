@@ -284,3 +284,10 @@ def test_events_that_are_a_file(tmp_path):
     (tmp_path / "run" / "events").write_text("")
     with pytest.raises(InputError, match="events must be a folder"):
         run.log({"phase": "pretrain", "step": 1, "loss": 0.5})
+
+
+def test_events_that_are_a_link_to_nowhere(tmp_path):
+    run = RunFolder.create(tmp_path / "run", {})
+    (tmp_path / "run" / "events").symlink_to("nowhere")
+    with pytest.raises(InputError, match="Cannot write TensorBoard's files"):
+        run.log({"phase": "pretrain", "step": 1, "loss": 0.5})

@@ -6,6 +6,8 @@ The code of a command is imported when it runs, so that `--help` is quick.
 from __future__ import annotations
 
 import importlib.metadata
+import os
+import sys
 import warnings
 from typing import Annotated
 
@@ -92,6 +94,9 @@ def add_installed_commands() -> None:
             app.command(entry.name)(command)
 
 
+_MISTAKE = 2
+"""The exit code after a user's mistake, as of click."""
+
 _INTERRUPTED = 130
 """The exit code after an interrupt, as of other programs."""
 
@@ -104,25 +109,39 @@ def main() -> None:
         code = app(standalone_mode=False)
         if code == _INTERRUPTED:  # what typer makes of an interrupt with click 8.5
             raise KeyboardInterrupt
+        sys.stdout.flush()  # a full disk is met here, not at the end of Python
     except click.ClickException as error:
         error.show()
         code = error.exit_code
     except InputError as error:
-        code = _fail(error, 2)
+        code = _fail(error, _MISTAKE)
     except TrainingError as error:
         code = _fail(error, 1)
+    except BrokenPipeError:  # the reader, e.g. `head`, has ended
+        code = 1
     except OSError as error:  # e.g. a full disk, met by a library
         where = f": {error.filename}" if error.filename else ""
-        code = _fail(f"{error.strerror or error}{where}", 2)
+        code = _fail(f"{error.strerror or error}{where}", _MISTAKE)
     except UnicodeEncodeError as error:  # e.g. TensorFlow, of a path
         code = _fail(
             f"{error.object!r} has characters that the locale's encoding, {error.encoding}, does "
             "not have. Set LC_ALL=C.UTF-8, or rename it.",
-            2,
+            _MISTAKE,
         )
     except (click.Abort, KeyboardInterrupt):
         code = _fail("Interrupted.", _INTERRUPTED)
+    _drop_unwritten()
     raise SystemExit(code)
+
+
+def _drop_unwritten() -> None:
+    """Drops what standard output does not take, of which Python would complain at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
@@ -130,6 +149,8 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def _fail(message: object, code: int) -> int:
+    if code == _MISTAKE:  # libraries' messages, and names of files, may have line ends
+        message = " ".join(str(message).split("\n"))
     _print_message("[bold red]Error:[/]", message)
     return code
 

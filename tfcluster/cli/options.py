@@ -22,6 +22,8 @@ from tfcluster.data.table_options import TableOptions
 from tfcluster.errors import InputError
 from tfcluster.runtime import MOST_THREADS, count_cores
 
+_MOST_CLUSTERS = 1_000_000  # a larger number is a mistake, and a range of them fills the memory
+
 
 def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
     """Returns what `--set` received as a mapping from field to value.
@@ -39,8 +41,8 @@ def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
             raise InputError(f"--set takes FIELD=VALUE, e.g. max_steps=2000. Received: {text!r}.")
         try:
             values[name] = ast.literal_eval(value)
-        except (SyntaxError, ValueError):
-            values[name] = value
+        except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+            values[name] = value  # what `literal_eval` raises for texts that are no literals
     return values
 
 
@@ -62,10 +64,17 @@ def split_names(text: str | None) -> tuple[str, ...]:
 
     Args:
       text: E.g. `age,"height, cm"`; None for no names.
+
+    Raises:
+      InputError: If it is no line of names.
     """
     if text is None:
         return ()
-    return tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True)) if name)
+    try:
+        names = next(csv.reader([text], skipinitialspace=True))
+    except csv.Error as error:
+        raise InputError(f"Names must stand in one line. Received: {text[:40]!r}.") from error
+    return tuple(name.strip() for name in names if name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -217,10 +226,10 @@ class RunOptions(TableArguments):
             numbers = range(int(first), int(last or first) + 1)
         except ValueError:
             numbers = range(0)
-        if not numbers or numbers[0] < 2:
+        if not numbers or numbers[0] < 2 or numbers[-1] > _MOST_CLUSTERS:
             raise InputError(
-                "--n-clusters must be a number from 2 on, or a range, e.g. 2:15. Received: "
-                f"{self.n_clusters!r}."
+                f"--n-clusters must be a number from 2 to {_MOST_CLUSTERS:,}, or a range, e.g. "
+                f"2:15. Received: {self.n_clusters[:40]!r}."
             )
         return numbers
 
@@ -272,7 +281,7 @@ class GANOptions(RunOptions):
     algorithm = "clustergan"
 
     trials: Annotated[
-        int, typer.Option(min=1, help="Models to train, with seeds from --seed on.")
+        int, typer.Option(min=1, max=10_000, help="Models to train, with seeds from --seed on.")
     ] = 1
     choose_by: Annotated[
         Literal["silhouette", "purity"],

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from tfcluster.cli.options import PredictOptions, TableArguments
 from tfcluster.cli.problems import DoubtfulResultWarning, find_problems_of_new
+from tfcluster.cli.recorded_options import check_values
 from tfcluster.cli.run_folder import RunFolder, format_labels
 from tfcluster.cli.tables import Ids, find_ids, get_tables, show_tables
 from tfcluster.clustergan.estimator import ClusterGAN
@@ -124,7 +125,7 @@ def _complete_options(
     folder: RunFolder, arguments: TableArguments, names: tuple[str, ...]
 ) -> TableOptions:
     """Returns what is said about the new file, and otherwise about the columns of the run's."""
-    config = folder.config
+    config = check_values(TableArguments, folder.config, folder.path / "config.json")
     of_columns = ("label_column", "id_column", "group_column", "drop", "keep", "missing")
     inherited = {name: config.get(name) for name in of_columns if getattr(arguments, name) is None}
     known = TableArguments(**{**_to_dict(arguments), **inherited})

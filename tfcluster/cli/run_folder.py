@@ -268,12 +268,15 @@ class RunFolder:
         folder = self.path / "events"
         if folder.is_file():
             raise InputError(f"{folder} must be a folder of TensorBoard's. Remove the file.")
-        if self._events is None:
-            self._events = tf.summary.create_file_writer(str(folder))
-        with self._events.as_default(step=record["step"]):
-            for name, value in record.items():
-                if isinstance(value, (int, float)) and name not in ("step", "of", "converged"):
-                    tf.summary.scalar(f"{record['phase']}/{name}", value)
+        try:
+            if self._events is None:
+                self._events = tf.summary.create_file_writer(str(folder))
+            with self._events.as_default(step=record["step"]):
+                for name, value in record.items():
+                    if isinstance(value, (int, float)) and name not in ("step", "of", "converged"):
+                        tf.summary.scalar(f"{record['phase']}/{name}", value)
+        except tf.errors.OpError as error:  # e.g. a link to nowhere
+            raise InputError(f"Cannot write TensorBoard's files: {error.message}.") from error
 
     def write_text(self, name: str, text: str) -> Path:
         """Writes a file, whole or not at all.

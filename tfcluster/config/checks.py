@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -19,11 +19,14 @@ def require(condition: bool, rule: str, **received: Any) -> None:
         raise InputError(f"{rule} Received: {values}.")
 
 
-_NUMBERS: Mapping[Any, tuple[tuple[type, ...], str]] = types.MappingProxyType(
+LARGEST = 2**53
+"""The largest whole number of a configuration: up to it, they are exact as floats."""
+
+_NUMBERS: Mapping[Any, tuple[tuple[type, ...], float, str]] = types.MappingProxyType(
     {
-        int: ((int,), "a whole number"),
-        float: ((int, float), "a finite number"),
-        bool: ((bool,), "True or False"),
+        int: ((int,), LARGEST, "a whole number of at most 2**53"),
+        float: ((int, float), sys.float_info.max, "a finite number"),
+        bool: ((bool,), 1, "True or False"),
     }
 )
 
@@ -33,8 +36,8 @@ def check_types(config: Any) -> None:
     for name, kind in typing.get_type_hints(type(config)).items():
         value, choices = getattr(config, name), typing.get_args(kind)
         if kind in _NUMBERS:
-            kinds, words = _NUMBERS[kind]
-            holds = type(value) in kinds and math.isfinite(value)
+            kinds, largest, words = _NUMBERS[kind]
+            holds = type(value) in kinds and abs(value) <= largest
         elif typing.get_origin(kind) is Literal:
             holds, words = value in choices, " or ".join(choices)
         elif all(dataclasses.is_dataclass(choice) for choice in choices or (kind,)):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 from typing import Literal
 
 from tfcluster.config.checks import (
+    LARGEST,
     check_below_one,
     check_not_negative,
     check_positive,
@@ -117,13 +118,13 @@ class DECConfig:
         require(
             isinstance(self.dims, tuple)
             and len(self.dims) > 0
-            and all(type(units) is int and units > 0 for units in self.dims),
+            and all(type(units) is int and 0 < units <= LARGEST for units in self.dims),
             "`dims` must be a tuple of at least one layer size, all whole and positive.",
             dims=self.dims,
         )
         require(
             self.scaling == "rms"
-            or (type(self.scaling) in (int, float) and 0 < self.scaling < math.inf),
+            or (type(self.scaling) in (int, float) and 0 < self.scaling <= sys.float_info.max),
             "`scaling` must be 'rms' or a positive number.",
             scaling=self.scaling,
         )
