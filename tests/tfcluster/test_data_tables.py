@@ -262,6 +262,78 @@ def test_options_of_tables_are_for_files() -> None:
         load(Path("digits"), drop=("z",))
 
 
+# Categories.
+
+PEOPLE = "age,sex,site,w\n30,m,1,5\n41,f,2.0,6\n52,f,1.0,7\n63,m,10,9\n"
+
+
+def test_categories_become_a_feature_each(tmp_path: Path) -> None:
+    data = load(write(tmp_path / "a.csv", PEOPLE), categorical=("site", "sex"))
+    assert data.feature_names == ("age", "sex=f", "sex=m", "site=1", "site=10", "site=2", "w")
+    assert data.X.tolist() == [
+        [30, 0, 1, 1, 0, 0, 5],
+        [41, 1, 0, 0, 0, 1, 6],
+        [52, 1, 0, 1, 0, 0, 7],
+        [63, 0, 1, 0, 1, 0, 9],
+    ]
+    assert data.table.categories == {"sex": ("f", "m"), "site": ("1", "10", "2")}
+    assert "'sex' has 2 categories" in data.table.describe()
+    assert data.table.to_dict()["categories"] == data.table.categories
+
+
+def test_new_samples_are_encoded_by_the_categories_of_training(tmp_path: Path) -> None:
+    sex = ("sex",)
+    known = load(write(tmp_path / "a.csv", PEOPLE), categorical=sex, drop=("site",))
+    options = {"features": known.feature_names, "categories": known.table.categories}
+    new = load(write(tmp_path / "b.csv", "w;sex;age\n5,5;f;30\n"), categorical=sex, **options)
+    assert new.feature_names == ("age", "sex=f", "sex=m", "w")
+    assert new.X.tolist() == [[30, 1, 0, 5.5]]
+    path = write(tmp_path / "c.csv", "w,sex,age\n5,f,30\n6,x,31\n")
+    with pytest.raises(InputError, match=r"line 3, column 'sex'.* one of 'f', 'm'. Received 'x'"):
+        load(path, categorical=sex, **options)
+    with pytest.raises(InputError, match="it lacks 'sex'"):
+        load(write(tmp_path / "d.csv", "w,age\n5,30\n"), categorical=sex, **options)
+    with pytest.raises(InputError, match="this table names no columns"):
+        load(write(tmp_path / "e.csv", "5,30,3\n"), categorical=sex, **options)
+
+
+def test_categories_of_a_table_without_header_go_by_position(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "30,m\n41,f\n52,f\n")
+    data = load(path, categorical=("2",))
+    assert data.X.tolist() == [[30, 0, 1], [41, 1, 0], [52, 1, 0]] and not data.has_columns
+    assert data.table.features == ("1", "2=f", "2=m")
+
+
+def test_a_text_column_is_refused_with_both_ways(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", PEOPLE)
+    with pytest.raises(InputError, match=r"line 2, column 'sex'.*--categorical 'sex'.*--drop 'sex"):
+        load(path)
+    assert load(path, drop=("sex",)).feature_names == ("age", "site", "w")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,s\n1,x\n\n2,\n", "line 4, column 's': every row needs a category, received an empty"),
+        ("a,s\n1,x\n2,NA\n", "line 3, column 's'.*received 'NA'"),
+        ("a,s,s=x\n1,x,3\n2,y,4\n", "'s=x' twice"),
+        ("a,s\n" + "".join(f"{i % 3},n{i}\n" for i in range(20)), "20 different ones for 20"),
+        ("a,b\n1,2\n", "--categorical must name a column. Received 's'"),
+    ],
+)
+def test_wrong_categories(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load(write(tmp_path / "a.csv", text), categorical=("s",))
+
+
+def test_a_column_of_categories_has_no_other_role(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "a,num,label\n1,x,0\n2,y,1\n")
+    with pytest.raises(InputError, match="'num' for several of"):
+        load(path, categorical=("num",), drop=("num",))
+    data = load(path, categorical=("num", "label"))
+    assert data.y is None and data.feature_names == ("a", "num=x", "num=y", "label=0", "label=1")
+
+
 # Names.
 
 

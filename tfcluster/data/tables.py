@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import importlib.util
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,16 +122,24 @@ class Table:
             except (ValueError, AttributeError):
                 raise InputError(
                     f"{self.place(i)}, column {name!r}: features must be numbers (or empty if "
-                    f"missing), received {str(cell)!r}. {self._advise(i, str(cell))}"
+                    f"missing), received {str(cell)!r}. {self._advise(name, i, str(cell), missing)}"
                 ) from None
         return values
 
-    def _advise(self, row: int, cell: str) -> str:
+    def _advise(self, name: str, row: int, cell: str, missing: Collection[str]) -> str:
         if row == 0 and not self.has_header:
             return "If this is the header, say --header."
+        cells = [each for each in self.column(name) if each.lower() not in missing]
+        others = "name what it is (--label-column, --id-column, --group-column)"
+        if not any(_is_number(each, self.number_format) for each in cells):
+            return (
+                f"The column holds text. Say --categorical {name!r} to encode its categories as "
+                f"features, --drop {name!r} to leave it out, or {others}."
+            )
         return (
-            f"Correct it, or leave the column out (--drop), or name what it is (--label-column, "
-            f"--id-column, --group-column); if {cell!r} means a missing value, say --missing."
+            "Correct it, or leave the column out (--drop), or encode its categories "
+            f"(--categorical), or {others}; if {cell!r} means a missing value, say "
+            "--missing."
         )
 
 
@@ -258,16 +266,21 @@ def _kind(cell: str, number_format: NumberFormat) -> str:
         return "empty"
     if is_missing(cell):
         return "missing"
+    return "number" if _is_number(cell, number_format) else "text"
+
+
+def _is_number(cell: str, number_format: NumberFormat) -> bool:
     try:
         number_format.parse(cell)
     except ValueError:
-        return "text"
-    return "number"
+        return False
+    return True
 
 
 def _asked_names(options: TableOptions) -> set[str]:
     roles = (options.label_column, options.id_column, options.group_column)
-    return {name for name in (*roles, *options.drop, *options.keep) if name is not None}
+    names = (*roles, *options.drop, *options.keep, *options.categorical)
+    return {name for name in names if name is not None}
 
 
 def _has_asked(first: Sequence[str], options: TableOptions) -> bool:
