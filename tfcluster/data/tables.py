@@ -20,6 +20,7 @@ from tfcluster.data import table_text
 from tfcluster.data.table_options import TableOptions
 from tfcluster.data.table_text import NumberFormat
 from tfcluster.errors import InputError
+from tfcluster.files import check_dense_size
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".gz")
 MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "<na>", "nan", "null"})
@@ -185,17 +186,23 @@ def read_table(path: Path, options: TableOptions) -> Table:
 
 def _read_text(path: Path, options: TableOptions) -> Table:
     where = "standard input" if str(path) == table_text.STDIN else str(path)
-    lines = table_text.list_lines(where, table_text.read_text(path))
+    text = table_text.read_text(path)
+    lines = table_text.list_lines(where, text)
     stem = path.name.lower().removesuffix(".gz")
     usual = "\t" if stem.endswith(".tsv") else ""
     separator = table_text.choose_separator(where, lines, options.separator, usual)
     n_columns = table_text.check_widths(where, lines, separator)
     columns = table_text.split_columns(lines, separator, n_columns)
+    if options.separator is None:
+        table_text.check_comma(where, lines, separator, (options.decimal, options.thousands))
     number_format = table_text.choose_number_format(
         where, columns, separator, options.decimal, options.thousands
     )
     first = [str(column[0]) for column in columns]
     rows = np.array([line.number for line in lines])
+    if options.header is not False and not all(_kind(c, number_format) == "text" for c in first):
+        comment = table_text.find_comment_before(text, lines[0])
+        _check_comment(where, comment, separator, n_columns)
     has_header, guess = _choose_header(f"{where}, line {rows[0]}", first, number_format, options)
     _check_single_column(where, rows, n_columns)
     guesses = [guess] if guess else []
@@ -219,6 +226,20 @@ def _read_text(path: Path, options: TableOptions) -> Table:
     return Table(
         where, tuple(names), columns, rows[1:], "line", True, number_format, tuple(guesses)
     )
+
+
+def _check_comment(
+    where: str, comment: table_text.Line | None, separator: str, n_columns: int
+) -> None:
+    """Raises `InputError` for a comment that may be the header of a table that has no other."""
+    if comment is None or n_columns == 1:
+        return
+    if len(table_text.split_cells(comment.text, separator)) == n_columns:
+        raise InputError(
+            f"{where}, line {comment.number}: {comment.text[:60]!r} may be a comment or the header."
+            f" Remove its {table_text.COMMENT} if it is the header; if not, say --no-header, or "
+            "remove the line."
+        )
 
 
 def _check_single_column(where: str, rows: NDArray[np.int64], n_columns: int) -> None:
@@ -304,51 +325,84 @@ def _require(package: str, extra: str, path: Path) -> None:
 def _load(path: Path, load: Callable[[Path], Any], rule: str) -> Any:
     try:
         return load(path)
+    except InputError:
+        raise
     # a damaged file fails anywhere in its reader
     except Exception as error:
-        raise InputError(
-            f"{path} cannot be read: {rule} ({type(error).__name__}: {error})."
-        ) from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{path} cannot be read: {rule} ({reason}).") from error
 
 
 def _read_parquet(path: Path, options: TableOptions) -> Table:
     del options  # only text can be read in several ways
     _require("pyarrow", "parquet", path)
+    return _load(path, _load_parquet, "it must be a whole Parquet file")
+
+
+def _load_parquet(path: Path) -> Table:
     import pandas as pd
+    import pyarrow.parquet
 
-    frame = _load(path, pd.read_parquet, "it must be a whole Parquet file")
-    return _of_frame(path, frame)
-
-
-def _of_frame(path: Path, frame: Any) -> Table:
-    import pandas as pd
-
-    if not len(frame) or not len(frame.columns):
-        raise InputError(f"{path} is empty: it has the shape {frame.shape}.")
-    columns = []
-    for i in range(frame.shape[1]):
-        series = frame.iloc[:, i]
-        if pd.api.types.is_numeric_dtype(series.dtype):
-            columns.append(series.to_numpy(np.float64, na_value=np.nan))
-        else:
-            cells = ("" if pd.isna(cell) else str(cell).strip() for cell in series)
-            columns.append(np.array(list(cells), object))
-    return Table(
-        str(path), tuple(map(str, frame.columns)), columns, np.arange(len(frame)), row_word="row"
-    )
+    found = pyarrow.parquet.read_metadata(path)
+    check_dense_size(path, found.num_rows, found.num_columns)
+    frame = pd.read_parquet(path)
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.reset_index()
+    _check_shape(path, frame.shape)
+    names = tuple(map(str, frame.columns))
+    return _number_rows(path, names, _split_frame(frame))
 
 
 def _read_h5ad(path: Path, options: TableOptions) -> Table:
     """Reads the matrix of an .h5ad file; the annotations of its samples are no features."""
     del options
     _require("anndata", "h5ad", path)
-    import anndata
-    import pandas as pd
+    return _load(path, _load_h5ad, "it must be a whole .h5ad file with a matrix X")
 
-    found = _load(path, anndata.read_h5ad, "it must be a whole .h5ad file")
-    X = found.X.toarray() if hasattr(found.X, "toarray") else np.asarray(found.X)
-    frame = pd.DataFrame(X, columns=list(map(str, found.var_names)))
-    annotations = found.obs.reset_index(names="obs_names").reset_index(drop=True)
-    usual_drop = frozenset(map(str, annotations.columns))
-    table = _of_frame(path, pd.concat([frame, annotations], axis=1))
-    return dataclasses.replace(table, usual_drop=usual_drop)
+
+def _load_h5ad(path: Path) -> Table:
+    import anndata
+
+    found = anndata.read_h5ad(path, backed="r")
+    try:
+        _check_shape(path, found.shape)
+        check_dense_size(path, *found.shape)
+        X = found.X.to_memory() if hasattr(found.X, "to_memory") else found.X[:]
+        obs = found.obs.reset_index(names="obs_names")
+        genes = tuple(map(str, found.var_names))
+    finally:
+        found.file.close()
+    if hasattr(X, "toarray"):
+        X = X.toarray(order="F")
+    notes = tuple(map(str, obs.columns))
+    table = _number_rows(path, (*genes, *notes), [*X.T, *_split_frame(obs)])
+    return dataclasses.replace(table, usual_drop=frozenset(notes))
+
+
+def _check_shape(path: Path, shape: tuple[int, ...]) -> None:
+    if 0 in shape:
+        raise InputError(f"{path} is empty: it has the shape {shape}.")
+
+
+def _number_rows(path: Path, names: tuple[str, ...], columns: Sequence[NDArray[Any]]) -> Table:
+    return Table(str(path), names, columns, np.arange(len(columns[0])), row_word="row")
+
+
+def _split_frame(frame: Any) -> list[NDArray[Any]]:
+    """Returns the columns of a pandas frame, as numbers or as texts, empty where one is missing."""
+    return [_read_series(frame.iloc[:, i]) for i in range(frame.shape[1])]
+
+
+def _read_series(series: Any) -> NDArray[Any]:
+    from pandas.api import types
+
+    missing = series.isna().to_numpy()
+    if types.is_integer_dtype(series.dtype) and not missing.any():
+        integers: NDArray[Any] = series.to_numpy(np.uint64 if series.min() >= 0 else np.int64)
+        return integers
+    if types.is_float_dtype(series.dtype) or types.is_bool_dtype(series.dtype):
+        floats: NDArray[Any] = series.to_numpy(np.float64, na_value=np.nan)
+        return floats
+    cells = zip(series.astype(object), missing, strict=True)
+    texts = ["" if is_missing else str(cell).strip() for cell, is_missing in cells]
+    return np.array(texts, object)
