@@ -120,7 +120,8 @@ DOUBTFUL = {
     "two decimal marks": ("a;b\n1,5;2\n2.5;3\n", "must be one, received '2.5' and '1,5'"),
     "two separators": ("a;b,c\n1;2,x\n", "separator is not certain.*comma.*semicolon"),
     "header or sample": ("0,1\n5,6\n7,8\n", "'0, 1', may name the columns.*--header"),
-    "commented header": ("# a,b\n\n1,2\n", "line 1: '# a,b' may be a comment or the header"),
+    "commented header": ("# a,b\n\n1,2\n", "line 1: '# a,b' may be a comment, or a row or the"),
+    "commented row": ("s,a\np1,1\n#2,2\n", "line 3: '#2,2' may be a comment, or a row"),
     "header of numbers": ("age,2020\n5,6\n", "line 1, column '1'.*'age'.*--header"),
     "empty row": ("a,b\n1,2\n,\n3,4\n", "line 3: every row needs a value"),
     "gap in one column": ("a\n1\n\n3\n", "line 3: in a table of one column"),
@@ -148,6 +149,16 @@ def test_the_header_can_be_said(tmp_path: Path) -> None:
     path = write(tmp_path / "b.csv", "5.1,3.5,setosa\n4.9,3.0,setosa\n6.0,2.9,virginica\n")
     data = load(path, header=False, label_column="3")
     assert data.y.tolist() == [0, 0, 1] and data.X.shape == (3, 2)
+
+
+def test_comments_with_separators_and_quoted_cells_with_a_mark(tmp_path: Path) -> None:
+    text = '# by hand, 2020\na,b\n# checked, twice\n"#1",2\n'
+    data = load(write(tmp_path / "a.csv", text), id_column="a")
+    assert data.X.tolist() == [[2]] and data.table.ids.tolist() == ["#1"]
+
+
+def test_a_mark_of_missing_values_is_no_header(tmp_path: Path) -> None:
+    assert len(load(write(tmp_path / "a.csv", "none\n1\nnone\n"), missing=("none",)).X) == 3
 
 
 def test_what_was_guessed_is_said(tmp_path: Path) -> None:

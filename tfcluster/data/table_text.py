@@ -151,16 +151,17 @@ def list_lines(where: str, text: str) -> list[Line]:
     return lines
 
 
-def find_comment_before(text: str, first: Line) -> Line | None:
-    """Returns the comment on the last line before the table that is not blank; None without any.
-
-    Args:
-      text: The text of the file.
-      first: The first line of the table.
-    """
-    lines = re.split("\r\n|\n|\r", text)[: first.number - 1]
-    numbered = [Line(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
-    return numbered[-1] if numbered else None
+def list_row_like_comments(text: str, separator: str, n_columns: int) -> list[Line]:
+    """Returns the comments that have as many cells as the rows of a table of several columns."""
+    if n_columns == 1 or COMMENT not in text:
+        return []
+    lines = (Line(n, line.strip()) for n, line in enumerate(re.split("\r\n|\n|\r", text), 1))
+    found = []
+    for line in lines:
+        if line.text.startswith(COMMENT):
+            least, full = _widths(line.text, separator)
+            found += [line] if least <= n_columns <= full else []
+    return found
 
 
 def choose_separator(where: str, lines: Sequence[Line], asked: str | None, usual: str) -> str:

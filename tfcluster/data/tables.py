@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import importlib.util
 import math
+import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -200,10 +201,10 @@ def _read_text(path: Path, options: TableOptions) -> Table:
     )
     first = [str(column[0]) for column in columns]
     rows = np.array([line.number for line in lines])
-    if options.header is not False and not all(_kind(c, number_format) == "text" for c in first):
-        comment = table_text.find_comment_before(text, lines[0])
-        _check_comment(where, comment, separator, n_columns)
-    has_header, guess = _choose_header(f"{where}, line {rows[0]}", first, number_format, options)
+    kinds = [_kind(cell, number_format, options.missing) for cell in first]
+    comments = table_text.list_row_like_comments(text, separator, n_columns)
+    _check_comments(where, comments, separator, lines[0], kinds, options)
+    has_header, guess = _choose_header(f"{where}, line {rows[0]}", first, kinds, options)
     _check_single_column(where, rows, n_columns)
     guesses = [guess] if guess else []
     if separator != "," and options.separator is None and n_columns > 1:
@@ -228,18 +229,41 @@ def _read_text(path: Path, options: TableOptions) -> Table:
     )
 
 
-def _check_comment(
-    where: str, comment: table_text.Line | None, separator: str, n_columns: int
+def _check_comments(
+    where: str,
+    comments: Sequence[table_text.Line],
+    separator: str,
+    first: table_text.Line,
+    kinds: Sequence[str],
+    options: TableOptions,
 ) -> None:
-    """Raises `InputError` for a comment that may be the header of a table that has no other."""
-    if comment is None or n_columns == 1:
-        return
-    if len(table_text.split_cells(comment.text, separator)) == n_columns:
-        raise InputError(
-            f"{where}, line {comment.number}: {comment.text[:60]!r} may be a comment or the header."
-            f" Remove its {table_text.COMMENT} if it is the header; if not, say --no-header, or "
-            "remove the line."
+    """Raises `InputError` for a comment that may be a row, or the header of a table without one.
+
+    Args:
+      where: The file, for messages.
+      comments: Comments with as many cells as rows have.
+      separator: What separates the cells.
+      first: The first line of the table.
+      kinds: What its cells are.
+      options: Whether it is the header, if that was said, and marks of missing values.
+    """
+    marks = _split_marks(options.missing)[0]
+    has_names = set(kinds) == {"text"}
+    for comment in comments:
+        is_before = comment.number < first.number
+        if is_before and has_names:
+            continue
+        cells = table_text.split_cells(comment.text, separator)
+        is_row = any(
+            re.match(r"[+-]?[.,]?\d", cell) or (cell and is_missing(cell, marks))
+            for cell in cells[1:]
         )
+        if is_row or (is_before and options.header is not False):
+            raise InputError(
+                f"{where}, line {comment.number}: {comment.text[:60]!r} may be a comment, or a row "
+                "or the header. If it is a comment, remove it; if not, put its first cell in "
+                'quotes (").'
+            )
 
 
 def _check_single_column(where: str, rows: NDArray[np.int64], n_columns: int) -> None:
@@ -253,12 +277,11 @@ def _check_single_column(where: str, rows: NDArray[np.int64], n_columns: int) ->
 
 
 def _choose_header(
-    where: str, first: Sequence[str], number_format: NumberFormat, options: TableOptions
+    where: str, first: Sequence[str], kinds: Sequence[str], options: TableOptions
 ) -> tuple[bool, str]:
     """Returns whether the first row is a header, and a word about it if it was guessed."""
     if options.header is not None:
         return options.header, ""
-    kinds = [_kind(cell, number_format) for cell in first]
     lowered = {cell.lower() for cell in first}
     shown = ", ".join(first)[:60]
     if LABEL_NAME in lowered or lowered & LABEL_LIKE or _has_asked(first, options):
@@ -282,10 +305,10 @@ def _choose_header(
     )
 
 
-def _kind(cell: str, number_format: NumberFormat) -> str:
+def _kind(cell: str, number_format: NumberFormat, marks: Sequence[str] = ()) -> str:
     if not cell:
         return "empty"
-    if is_missing(cell):
+    if is_missing(cell, _split_marks(marks)[0]):
         return "missing"
     return "number" if _is_number(cell, number_format) else "text"
 
