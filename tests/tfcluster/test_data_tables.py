@@ -157,6 +157,14 @@ def test_comments_with_separators_and_quoted_cells_with_a_mark(tmp_path: Path) -
     assert data.X.tolist() == [[2]] and data.table.ids.tolist() == ["#1"]
 
 
+def test_ids_and_labels_do_not_say_how_numbers_are_written(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "pid;a;label\n1.234.567;1,5;1.5\n1,5;2;2.5\n")
+    assert load(path, id_column="pid").X.tolist() == [[1.5], [2]]
+    path = write(tmp_path / "b.csv", "pid;a\n1.234.567;1.234\n7;2\n")
+    with pytest.raises(InputError, match=r"'1.234' is not certain"):
+        load(path, id_column="pid")
+
+
 def test_a_mark_of_missing_values_is_no_header(tmp_path: Path) -> None:
     assert len(load(write(tmp_path / "a.csv", "none\n1\nnone\n"), missing=("none",)).X) == 3
 

@@ -196,17 +196,34 @@ def _read_text(path: Path, options: TableOptions) -> Table:
     columns = table_text.split_columns(lines, separator, n_columns)
     if options.separator is None:
         table_text.check_comma(where, lines, separator, (options.decimal, options.thousands))
-    number_format = table_text.choose_number_format(
-        where, columns, separator, options.decimal, options.thousands
-    )
     first = [str(column[0]) for column in columns]
+    features = [columns[i] for i in _find_features(first, options)]
+    number_format = table_text.choose_number_format(
+        where, features, separator, options.decimal, options.thousands
+    )
     rows = np.array([line.number for line in lines])
     kinds = [_kind(cell, number_format, options.missing) for cell in first]
     comments = table_text.list_row_like_comments(text, separator, n_columns)
     _check_comments(where, comments, separator, lines[0], kinds, options)
     has_header, guess = _choose_header(f"{where}, line {rows[0]}", first, kinds, options)
     _check_single_column(where, rows, n_columns)
-    guesses = [guess] if guess else []
+    guesses = _list_guesses(guess, separator, n_columns, number_format, options)
+    if not has_header:
+        names = [str(i + 1) for i in range(n_columns)]
+        return Table(where, tuple(names), columns, rows, "line", False, number_format, guesses)
+    if len(lines) == 1:
+        raise InputError(f"{where} has a header and no rows: it needs at least one sample.")
+    # as pandas calls the row numbers that it wrote itself
+    names = [name or f"Unnamed: {i}" for i, name in enumerate(first)]
+    columns = [column[1:] for column in columns]
+    return Table(where, tuple(names), columns, rows[1:], "line", True, number_format, guesses)
+
+
+def _list_guesses(
+    header: str, separator: str, n_columns: int, number_format: NumberFormat, options: TableOptions
+) -> tuple[str, ...]:
+    """Returns what was decided without being asked for: `header`, and what is unusual."""
+    guesses = [header] if header else []
     if separator != "," and options.separator is None and n_columns > 1:
         word = table_text.SEPARATORS.get(separator, "space")
         guesses.append(f"columns are separated by {word}s")
@@ -214,19 +231,23 @@ def _read_text(path: Path, options: TableOptions) -> Table:
         mark = "comma" if number_format.decimal == "," else "point"
         between = f", {number_format.thousands!r} between thousands" * bool(number_format.thousands)
         guesses.append(f"the decimal mark is a {mark}{between}")
-    if not has_header:
-        names = [str(i + 1) for i in range(n_columns)]
-        return Table(
-            where, tuple(names), columns, rows, "line", False, number_format, tuple(guesses)
-        )
-    if len(lines) == 1:
-        raise InputError(f"{where} has a header and no rows: it needs at least one sample.")
-    # as pandas calls the row numbers that it wrote itself
-    names = [name or f"Unnamed: {i}" for i, name in enumerate(first)]
-    columns = [column[1:] for column in columns]
-    return Table(
-        where, tuple(names), columns, rows[1:], "line", True, number_format, tuple(guesses)
-    )
+    return tuple(guesses)
+
+
+def _find_features(first: Sequence[str], options: TableOptions) -> list[int]:
+    """Returns which columns may be features: ids and labels may look like numbers of any format.
+
+    Args:
+      first: The first row, which names the columns or not.
+      options: What the columns are.
+    """
+    roles = (options.label_column, options.id_column, options.group_column)
+    others = {*roles, *options.drop, *options.categorical}
+    if options.label_column is None:
+        others |= {name for name in first if name.lower() == LABEL_NAME}
+    named = {i for i, name in enumerate(first) if name in others}
+    placed = {int(name) - 1 for name in others if name is not None and name.isdecimal()}
+    return [i for i in range(len(first)) if i not in (named or placed)]
 
 
 def _check_comments(
