@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tfcluster.data.loading import Dataset, TableOptions, load_data
 from tfcluster.errors import InputError
 
-N_TABLES = int(os.environ.get("TFCLUSTER_DIALECTS", "150"))
+N_TABLES = int(os.environ.get("TFCLUSTER_DIALECTS", "100"))
 # the last ones look like labels, ids or numbers, and may be refused
 NAMES = (
     *("a", "age", "height, cm", "x y", "größe", "BMI (kg/m²)", "a;b", "w|t", "it's", 'q"t', "2nd"),
