@@ -135,6 +135,24 @@ def check_inflated_size(path: Path) -> None:
         )
 
 
+def check_dense_size(path: Path, n_samples: int, n_features: int) -> None:
+    """Raises `InputError` if a table would take more memory than this machine can spare.
+
+    Args:
+      path: The file.
+      n_samples: Number of its rows.
+      n_features: Number of its columns.
+    """
+    size = n_samples * n_features * np.dtype(np.float64).itemsize
+    if size > (limit := find_size_limit()):
+        raise InputError(
+            f"{path} becomes a dense matrix, which must not take more than {limit / 2**30:.1f} "
+            f"GiB, a quarter of this machine's memory. Received: {n_samples:,} samples of "
+            f"{n_features:,} features, which would take {size / 2**30:,.1f} GiB. Keep fewer "
+            "features, e.g. the 2,000 most variable ones, or principal components."
+        )
+
+
 def find_size_limit() -> int:
     """Returns the bytes that a file may hold: copies of them have to fit beside them."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4

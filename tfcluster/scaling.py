@@ -25,6 +25,9 @@ def narrow(x: np.ndarray) -> np.ndarray:
 class Standardizer(NamedTuple):
     """Gives features mean 0 and standard deviation 1; missing values (NaN) become the mean.
 
+    Features of categories, 0 or 1, are no exception. So each category has the variance of any
+    other feature, and the rarer it is, the farther its samples are from the rest.
+
     Attributes:
       mean: `(n_features,)` float64, over the values that are not missing; 0 without any.
       sd: `(n_features,)` float64, over all samples after filling; 1 for constant features.

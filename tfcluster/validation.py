@@ -99,6 +99,8 @@ def unfold(X: Any) -> Unfolded:
     """
     if scipy.sparse.issparse(X):
         return Unfolded(_to_dense(X), None)
+    if type(X).__name__ == "LazyFrame":
+        raise InputTypeError("X must be in memory. Received a LazyFrame. Pass `X.collect()`.")
     if hasattr(X, "columns") and hasattr(X, "dtypes"):
         _check_columns(X)
         return Unfolded(X, None)
@@ -124,6 +126,11 @@ def unfold(X: Any) -> Unfolded:
 
 DENSE_BYTES = 4 * 2**30
 """Bytes that a sparse matrix may take when it becomes dense, in float64."""
+
+TEXT_ADVICE = (
+    "Encode columns of text as numbers, e.g. with `pandas.get_dummies(X, dtype=float)` or polars' "
+    "`X.to_dummies()`, or drop them."
+)
 
 _TIMES = "Convert times to numbers first, e.g. days since a date, or drop them."
 _TIME_TYPES = ("date", "time", "duration", "period")
@@ -206,6 +213,8 @@ def check_matrix(
             )
     except ValueError as error:
         rule, *more = str(error).splitlines()
+        if "could not convert string" in rule:
+            more = [f"in X. {TEXT_ADVICE}"]
         if "contains" in rule:  # NaN or infinity; the advice is for supervised estimators
             more = ["Impute or drop such values first."]
             if reset and "NaN" in rule:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tfcluster.data.columns import check_features
+from tfcluster.data.categories import merge
+from tfcluster.data.columns import check_features, check_few_categories
 from tfcluster.data.dataset import Dataset, RawData
 from tfcluster.data.loading import build_dataset
 from tfcluster.data.readers import read_file
@@ -30,7 +31,8 @@ def load_folder(
     Args:
       path: The folder; hidden files in it are ignored.
       table: How tables are written, and what their columns are. The id and the columns to drop may
-        be absent from some files.
+        be absent from some files. Columns of categories are encoded alike, by the categories that
+        any file has.
 
     Returns:
       The names of the clients (of the files, without suffix), sorted by file, and their samples.
@@ -51,6 +53,8 @@ def load_folder(
             f"suffix. Received: {', '.join(file.name for file in files) or 'none'}."
         )
     options = dataclasses.replace(table or TableOptions(), partial=True)
+    if options.categorical:
+        options = dataclasses.replace(options, categories=_agree(folder, files, options))
     raws = [read_file(file, options) for file in files]
     _check_found(folder, raws, options)
     datasets = [build_dataset(file, raw) for file, raw in zip(files, raws, strict=True)]
@@ -63,6 +67,16 @@ def load_folder(
                 f"{kind} in {file.name}."
             )
     return names, datasets if datasets[0].y is None else _with_common_labels(raws, datasets)
+
+
+def _agree(
+    folder: Path, files: Sequence[Path], options: TableOptions
+) -> dict[str, tuple[str, ...]]:
+    """Returns the categories that all clients encode: those that any of them has."""
+    tables = [raw.table for raw in (read_file(file, options) for file in files) if raw.table]
+    union = merge(table.categories for table in tables)
+    check_few_categories(str(folder), union, sum(table.n_samples for table in tables))
+    return union
 
 
 def _client_name(file: Path) -> str:

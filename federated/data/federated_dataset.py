@@ -290,7 +290,8 @@ def build_dataset(
     """Takes clients from a dictionary, or a list, of matrices or data frames.
 
     Args:
-      X: Client name to `(n_samples, n_features)`, or a list of those.
+      X: Client name to `(n_samples, n_features)`, or a list of those. Columns of data frames are
+        matched by name, in any order.
       y: Classes of each client in the same structure, for scores only.
       names: Names of the clients of a list; "client 0", ... if left out.
 
@@ -309,6 +310,7 @@ def build_dataset(
         names = numbered if names is None else list(map(str, names))
         labels = [None] * len(matrices) if y is None else list(y)
     _check_structure(names, matrices, labels)
+    matrices = [_in_order(matrix, _feature_names(matrices[0])) for matrix in matrices]
     features = [_feature_names(matrix) for matrix in matrices]
     _check_same_features(names, features)
     unfolded = [_unfold(name, matrix) for name, matrix in zip(names, matrices, strict=True)]
@@ -377,11 +379,20 @@ def _feature_names(matrix: Any) -> tuple[str, ...]:
     return () if columns is None else tuple(map(str, columns))
 
 
+def _in_order(matrix: Any, features: tuple[str, ...]) -> Any:
+    """Returns a data frame with its columns in the order of `features`, if it has these."""
+    own = _feature_names(matrix)
+    if own == features or sorted(own) != sorted(features) or len(set(own)) < len(own):
+        return matrix
+    columns = {str(column): column for column in matrix.columns}
+    return matrix[[columns[name] for name in features]]
+
+
 def _check_same_features(names: Sequence[str], features: Sequence[tuple[str, ...]]) -> None:
     for name, own in zip(names, features, strict=True):
         if own != features[0]:
             raise InputError(
-                f"The clients must have the same features in the same order. Received "
+                f"The clients must have the same features. Received "
                 f"{list(features[0])} at {names[0]}, {list(own)} at {name}."
             )
 
@@ -405,11 +416,14 @@ def _check_images(names: Sequence[str], shapes: Sequence[tuple[int, int] | None]
 
 
 def _matrix(name: str, matrix: Any) -> np.ndarray:
+    from tfcluster.validation import TEXT_ADVICE
+
     try:
         array = np.asarray(matrix, dtype=np.float64 if _is_wide(matrix) else np.float32)
     except (TypeError, ValueError) as error:
+        advice = f" {TEXT_ADVICE}" if "string" in str(error) else ""
         raise InputError(
-            f"The samples of client {name} must be numbers. Received: {error}."
+            f"The samples of client {name} must be numbers. Received: {error}.{advice}"
         ) from error
     if array.ndim != 2 or 0 in array.shape:
         raise InputError(

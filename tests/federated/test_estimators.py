@@ -191,8 +191,8 @@ class Frame:
 
 def test_clients_of_other_columns_are_refused():
     names = [f"f{i}" for i in range(6)]
-    frames = {"a": Frame(X[:45], names), "b": Frame(X[45:], names[::-1])}
-    with pytest.raises(InputError, match="same features in the same order"):
+    frames = {"a": Frame(X[:45], names), "b": Frame(X[45:], [*names[:5], "g"])}
+    with pytest.raises(InputError, match="same features"):
         FederatedDEC(3, **SMALL).fit(frames)
 
 

@@ -15,6 +15,7 @@ from tests.tfcluster.helpers import blobs
 from tfcluster import DEC
 from tfcluster.cli.options import PredictOptions, TableArguments, split_names
 from tfcluster.cli.predict import predict_file
+from tfcluster.cli.tables import get_categories
 from tfcluster.data import TableOptions
 from tfcluster.errors import InputError
 
@@ -122,10 +123,24 @@ def test_predict_goes_by_position_without_names_and_says_so(trained, capsys):
         predict_file(folder / "run", str(folder / "few.npy"))
 
 
+def test_predict_takes_the_categories_of_the_run_only(trained):
+    folder, _ = trained
+    with pytest.raises(InputError, match=r"must be those of the run, none. Received: 'age'"):
+        predict_file(folder / "run", str(folder / "train.csv"), TableArguments(categorical="age"))
+
+
+@pytest.mark.parametrize(
+    "tables", [[3], {"a": 1}, [{"categories": [1]}], [{"categories": {"a": 1}}]]
+)
+def test_damaged_categories_of_a_run(tmp_path, tables):
+    with pytest.raises(InputError, match=r"config.json is damaged: `tables`"):
+        get_categories(tmp_path, {"tables": tables})
+
+
 def test_options_become_table_options():
-    arguments = TableArguments(drop='a, "b, c"', missing="-999,x", header=False)
+    arguments = TableArguments(drop='a, "b, c"', categorical="d", missing="-999,x", header=False)
     assert arguments.table_options() == TableOptions(
-        drop=("a", "b, c"), missing=("-999", "x"), header=False
+        drop=("a", "b, c"), categorical=("d",), missing=("-999", "x"), header=False
     )
     assert split_names(None) == ()
     with pytest.raises(InputError, match=r"must stand in one line. Received: 'a\\nb'"):

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse
 
+from tfcluster import files
 from tfcluster.data import table_text
 from tfcluster.data.columns import describe_id
 from tfcluster.data.loading import TableOptions, load_data
@@ -117,6 +120,8 @@ DOUBTFUL = {
     "two decimal marks": ("a;b\n1,5;2\n2.5;3\n", "must be one, received '2.5' and '1,5'"),
     "two separators": ("a;b,c\n1;2,x\n", "separator is not certain.*comma.*semicolon"),
     "header or sample": ("0,1\n5,6\n7,8\n", "'0, 1', may name the columns.*--header"),
+    "commented header": ("# a,b\n\n1,2\n", "line 1: '# a,b' may be a comment, or a row or the"),
+    "commented row": ("s,a\np1,1\n#2,2\n", "line 3: '#2,2' may be a comment, or a row"),
     "header of numbers": ("age,2020\n5,6\n", "line 1, column '1'.*'age'.*--header"),
     "empty row": ("a,b\n1,2\n,\n3,4\n", "line 3: every row needs a value"),
     "gap in one column": ("a\n1\n\n3\n", "line 3: in a table of one column"),
@@ -144,6 +149,24 @@ def test_the_header_can_be_said(tmp_path: Path) -> None:
     path = write(tmp_path / "b.csv", "5.1,3.5,setosa\n4.9,3.0,setosa\n6.0,2.9,virginica\n")
     data = load(path, header=False, label_column="3")
     assert data.y.tolist() == [0, 0, 1] and data.X.shape == (3, 2)
+
+
+def test_comments_with_separators_and_quoted_cells_with_a_mark(tmp_path: Path) -> None:
+    text = '# by hand, 2020\na,b\n# checked, twice\n"#1",2\n'
+    data = load(write(tmp_path / "a.csv", text), id_column="a")
+    assert data.X.tolist() == [[2]] and data.table.ids.tolist() == ["#1"]
+
+
+def test_ids_and_labels_do_not_say_how_numbers_are_written(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "pid;a;label\n1.234.567;1,5;1.5\n1,5;2;2.5\n")
+    assert load(path, id_column="pid").X.tolist() == [[1.5], [2]]
+    path = write(tmp_path / "b.csv", "pid;a\n1.234.567;1.234\n7;2\n")
+    with pytest.raises(InputError, match=r"'1.234' is not certain"):
+        load(path, id_column="pid")
+
+
+def test_a_mark_of_missing_values_is_no_header(tmp_path: Path) -> None:
+    assert len(load(write(tmp_path / "a.csv", "none\n1\nnone\n"), missing=("none",)).X) == 3
 
 
 def test_what_was_guessed_is_said(tmp_path: Path) -> None:
@@ -262,6 +285,78 @@ def test_options_of_tables_are_for_files() -> None:
         load(Path("digits"), drop=("z",))
 
 
+# Categories.
+
+PEOPLE = "age,sex,site,w\n30,m,1,5\n41,f,2.0,6\n52,f,1.0,7\n63,m,10,9\n"
+
+
+def test_categories_become_a_feature_each(tmp_path: Path) -> None:
+    data = load(write(tmp_path / "a.csv", PEOPLE), categorical=("site", "sex"))
+    assert data.feature_names == ("age", "sex=f", "sex=m", "site=1", "site=10", "site=2", "w")
+    assert data.X.tolist() == [
+        [30, 0, 1, 1, 0, 0, 5],
+        [41, 1, 0, 0, 0, 1, 6],
+        [52, 1, 0, 1, 0, 0, 7],
+        [63, 0, 1, 0, 1, 0, 9],
+    ]
+    assert data.table.categories == {"sex": ("f", "m"), "site": ("1", "10", "2")}
+    assert "'sex' has 2 categories" in data.table.describe()
+    assert data.table.to_dict()["categories"] == data.table.categories
+
+
+def test_new_samples_are_encoded_by_the_categories_of_training(tmp_path: Path) -> None:
+    sex = ("sex",)
+    known = load(write(tmp_path / "a.csv", PEOPLE), categorical=sex, drop=("site",))
+    options = {"features": known.feature_names, "categories": known.table.categories}
+    new = load(write(tmp_path / "b.csv", "w;sex;age\n5,5;f;30\n"), categorical=sex, **options)
+    assert new.feature_names == ("age", "sex=f", "sex=m", "w")
+    assert new.X.tolist() == [[30, 1, 0, 5.5]]
+    path = write(tmp_path / "c.csv", "w,sex,age\n5,f,30\n6,x,31\n")
+    with pytest.raises(InputError, match=r"line 3, column 'sex'.* one of 'f', 'm'. Received 'x'"):
+        load(path, categorical=sex, **options)
+    with pytest.raises(InputError, match="it lacks 'sex'"):
+        load(write(tmp_path / "d.csv", "w,age\n5,30\n"), categorical=sex, **options)
+    with pytest.raises(InputError, match="this table names no columns"):
+        load(write(tmp_path / "e.csv", "5,30,3\n"), categorical=sex, **options)
+
+
+def test_categories_of_a_table_without_header_go_by_position(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "30,m\n41,f\n52,f\n")
+    data = load(path, categorical=("2",))
+    assert data.X.tolist() == [[30, 0, 1], [41, 1, 0], [52, 1, 0]] and not data.has_columns
+    assert data.table.features == ("1", "2=f", "2=m")
+
+
+def test_a_text_column_is_refused_with_both_ways(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", PEOPLE)
+    with pytest.raises(InputError, match=r"line 2, column 'sex'.*--categorical 'sex'.*--drop 'sex"):
+        load(path)
+    assert load(path, drop=("sex",)).feature_names == ("age", "site", "w")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,s\n1,x\n\n2,\n", "line 4, column 's': every row needs a category, received an empty"),
+        ("a,s\n1,x\n2,NA\n", "line 3, column 's'.*received 'NA'"),
+        ("a,s,s=x\n1,x,3\n2,y,4\n", "'s=x' twice"),
+        ("a,s\n" + "".join(f"{i % 3},n{i}\n" for i in range(20)), "20 different ones for 20"),
+        ("a,b\n1,2\n", "--categorical must name a column. Received 's'"),
+    ],
+)
+def test_wrong_categories(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load(write(tmp_path / "a.csv", text), categorical=("s",))
+
+
+def test_a_column_of_categories_has_no_other_role(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "a,num,label\n1,x,0\n2,y,1\n")
+    with pytest.raises(InputError, match="'num' for several of"):
+        load(path, categorical=("num",), drop=("num",))
+    data = load(path, categorical=("num", "label"))
+    assert data.y is None and data.feature_names == ("a", "num=x", "num=y", "label=0", "label=1")
+
+
 # Names.
 
 
@@ -293,32 +388,84 @@ def test_a_missing_package_is_named_with_its_extra(
 
 def test_parquet(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
-    import pandas as pd
-
-    frame = pd.DataFrame({"a": [1, 2, None], "b": [1.5, 2.5, 3.5], "label": ["x", "y", "x"]})
-    frame.to_parquet(tmp_path / "a.parquet")
-    data = load(tmp_path / "a.parquet")
-    np.testing.assert_array_equal(data.X, [[1, 1.5], [2, 2.5], [np.nan, 3.5]])
+    path = tmp_path / "a.parquet"
+    whole = pd.array([2**60 + 1, None, 3], dtype="Int64")
+    frame = pd.DataFrame({"a": [1, 2, None], "b": whole, "on": [True, False, True]})
+    frame = frame.assign(sex=["f", "m", "f"], label=["x", "y", "x"])
+    frame.index = pd.Index([2**60 + 1, 2**60 + 3, 7], name="pid")
+    frame.to_parquet(path)
+    data = load(path, id_column="pid", categorical=("sex",))
+    assert data.feature_names == ("a", "b", "on", "sex=f", "sex=m")
+    expected = [[1, 2.0**60, 1, 1, 0], [2, np.nan, 0, 0, 1], [np.nan, 3, 1, 1, 0]]
+    np.testing.assert_array_equal(data.X, expected)
     assert data.y.tolist() == [0, 1, 0]
-    write(tmp_path / "a.parquet", "no such file")
-    with pytest.raises(InputError, match="whole Parquet file"):
+    assert data.table.ids.tolist() == [str(2**60 + 1), str(2**60 + 3), "7"]
+    with pytest.raises(InputError, match=r"row 0, column 'sex': .*'f'.*--categorical 'sex'"):
+        load(path, id_column="pid")
+    assert "pid" in load(path, drop=("sex",)).feature_names
+
+
+@pytest.mark.parametrize("cell", [[1, 2], np.datetime64("2024-01-01"), {"x": 1}])
+def test_parquet_with_cells_that_are_no_numbers(tmp_path: Path, cell: Any) -> None:
+    pytest.importorskip("pyarrow")
+    pd.DataFrame({"a": [1, 2], "b": [cell, cell]}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="row 0, column 'b': features must be numbers"):
         load(tmp_path / "a.parquet")
 
 
-def test_h5ad(tmp_path: Path) -> None:
-    anndata = pytest.importorskip("anndata")
-    import pandas as pd
-    import scipy.sparse
+COUNTS = np.array([[0, 2], [1, 0], [0, 3]], np.float32)
+ignore_warning_of_old_anndata = pytest.mark.filterwarnings("ignore:The 'future.infer_string'")
 
-    counts = scipy.sparse.csr_matrix(np.array([[0.0, 2.0], [1.0, 0.0], [0.0, 3.0]]))
-    obs = pd.DataFrame({"cell_type": ["x", "y", "x"]}, index=["c1", "c2", "c3"])
-    var = pd.DataFrame(index=["gene1", "gene2"])
-    anndata.AnnData(counts, obs=obs, var=var).write_h5ad(tmp_path / "a.h5ad")
-    data = load(tmp_path / "a.h5ad", label_column="cell_type", id_column="obs_names")
-    np.testing.assert_array_equal(data.X, counts.toarray())
+
+def write_h5ad(path: Path, X: Any) -> Path:
+    anndata = pytest.importorskip("anndata")
+    obs = pd.DataFrame({"cell_type": ["x", "y", "x"], "depth": [5, 6, 7]}, ["c1", "c2", "c3"])
+    made = anndata.AnnData(X, obs, pd.DataFrame(index=["gene1", "gene2"]))
+    with anndata.settings.override(allow_write_nullable_strings=True):  # as pandas 3 has them
+        made.write_h5ad(path)
+    return path
+
+
+@ignore_warning_of_old_anndata
+@pytest.mark.parametrize("make", ["array", "csr_matrix", "csc_matrix"])
+def test_h5ad(tmp_path: Path, make: str) -> None:
+    X = COUNTS if make == "array" else getattr(scipy.sparse, make)(COUNTS)
+    path = write_h5ad(tmp_path / "a.h5ad", X)
+    data = load(path, label_column="cell_type", id_column="obs_names")
+    np.testing.assert_array_equal(data.X, COUNTS)
+    assert data.X.dtype == np.float32
     assert data.feature_names == ("gene1", "gene2") and data.y.tolist() == [0, 1, 0]
     assert data.table.ids.tolist() == ["c1", "c2", "c3"]
-    assert load(tmp_path / "a.h5ad").y is None
+    assert load(path).y is None
+    more = load(path, keep=("depth",), categorical=("cell_type",))
+    assert more.feature_names == ("gene1", "gene2", "cell_type=x", "cell_type=y", "depth")
+
+
+@ignore_warning_of_old_anndata
+def test_h5ad_without_a_matrix(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="file with a matrix X"):
+        load(write_h5ad(tmp_path / "a.h5ad", None))
+
+
+@ignore_warning_of_old_anndata
+def test_a_table_that_would_be_too_large_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_h5ad(tmp_path / "a.h5ad", scipy.sparse.csr_matrix(COUNTS))
+    monkeypatch.setattr(files, "find_size_limit", lambda: COUNTS.size * 8)
+    assert len(load(path).X) == 3
+    monkeypatch.setattr(files, "find_size_limit", lambda: COUNTS.size * 8 - 1)
+    with pytest.raises(InputError, match=r"3 samples of 2 features, which would take 0.0 GiB"):
+        load(path)
+
+
+@ignore_warning_of_old_anndata
+@pytest.mark.parametrize(("suffix", "package"), [("parquet", "pyarrow"), ("h5ad", "anndata")])
+def test_a_damaged_file_is_one_line(tmp_path: Path, suffix: str, package: str) -> None:
+    pytest.importorskip(package)
+    with pytest.raises(InputError, match="must be a whole") as caught:
+        load(write(tmp_path / f"a.{suffix}", "no such file"))
+    assert "\n" not in str(caught.value)
 
 
 def test_reading_does_not_import_tensorflow(tmp_path: Path) -> None:

@@ -37,9 +37,21 @@ def test_data_frames_keep_their_names(make):
     np.testing.assert_array_equal(named.predict(frame), dec.labels_)
     with pytest.raises(InputError, match="feature names"):
         named.predict(frame[NAMES[::-1]])
-    federated = clients().fit({"a": frame[:60], "b": frame[60:]})
+    federated = clients().fit({"a": frame[:60], "b": frame[60:][NAMES[::-1]]})
     assert list(federated.feature_names_in_) == NAMES
     np.testing.assert_array_equal(federated.labels_, clients().fit([X[:60], X[60:]]).labels_)
+
+
+def test_text_in_data_frames_is_refused_with_the_ways_out():
+    frame = pd.DataFrame({"age": X[:, 0], "sex": ["f", "m"] * (len(X) // 2)})
+    for fit in (new().fit, lambda frame: clients().fit({"a": frame})):
+        with pytest.raises(InputError, match=r"pandas.get_dummies.*or drop them"):
+            fit(frame)
+
+
+def test_a_lazy_frame_is_refused():
+    with pytest.raises(InputError, match=r"Pass `X.collect\(\)`"):
+        new().fit(polars_frame().lazy())
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,7 @@ class TableArguments:
       group_column: Column with the group of each sample.
       drop: Columns to leave out, separated by commas.
       keep: Columns that are features although they look like ids, separated by commas.
+      categorical: Columns of categories to encode as features, separated by commas.
       missing: Marks of missing values, separated by commas.
       header: Whether the first row names the columns; None to decide by its cells.
       separator: What separates columns; None to detect it.
@@ -110,6 +111,10 @@ class TableArguments:
     keep: Annotated[
         str | None, typer.Option(metavar="A,B", help="Features although they look like ids.")
     ] = None
+    categorical: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Columns of categories: a feature for each, 0 or 1."),
+    ] = None
     missing: Annotated[
         str | None,
         typer.Option(metavar="A,B", help="Marks of missing values, e.g. -999, beside ?, NA, null."),
@@ -132,7 +137,8 @@ class TableArguments:
     def table_options(self) -> TableOptions:
         """Returns how tables are written, and what their columns are."""
         values = {field.name: getattr(self, field.name) for field in _TABLE_FIELDS}
-        lists = {name: split_names(values[name]) for name in ("drop", "keep", "missing")}
+        names = ("drop", "keep", "categorical", "missing")
+        lists = {name: split_names(values[name]) for name in names}
         return TableOptions(**{**values, **lists})
 
 

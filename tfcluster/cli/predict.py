@@ -14,7 +14,7 @@ from tfcluster.cli.options import PredictOptions, TableArguments
 from tfcluster.cli.problems import DoubtfulResultWarning, find_problems_of_new
 from tfcluster.cli.recorded_options import check_values
 from tfcluster.cli.run_folder import RunFolder, format_labels
-from tfcluster.cli.tables import Ids, find_ids, get_tables, show_tables
+from tfcluster.cli.tables import Ids, find_ids, get_categories, get_tables, show_tables
 from tfcluster.clustergan.estimator import ClusterGAN
 from tfcluster.data.columns import check_features
 from tfcluster.data.dataset import Dataset
@@ -125,11 +125,22 @@ def _complete_options(
     folder: RunFolder, arguments: TableArguments, names: tuple[str, ...]
 ) -> TableOptions:
     """Returns what is said about the new file, and otherwise about the columns of the run's."""
-    config = check_values(TableArguments, folder.config, folder.path / "config.json")
-    of_columns = ("label_column", "id_column", "group_column", "drop", "keep", "missing")
-    inherited = {name: config.get(name) for name in of_columns if getattr(arguments, name) is None}
-    known = TableArguments(**{**_to_dict(arguments), **inherited})
-    return dataclasses.replace(known.table_options(), features=names or None, partial=True)
+    recorded = check_values(TableArguments, folder.config, folder.path / "config.json")
+    of_columns = (
+        "label_column", "id_column", "group_column", "drop", "keep", "categorical", "missing",
+    )  # fmt: skip
+    inherited = {n: recorded.get(n) for n in of_columns if getattr(arguments, n) is None}
+    known = TableArguments(**{**_to_dict(arguments), **inherited}).table_options()
+    categories = get_categories(folder.path, folder.config)
+    if set(known.categorical) != set(categories):
+        raise InputError(
+            "The columns of --categorical must be those of the run, "
+            f"{', '.join(map(repr, categories)) or 'none'}. Received: "
+            f"{', '.join(map(repr, known.categorical)) or 'none'}. Leave the option out."
+        )
+    return dataclasses.replace(
+        known, features=names or None, categories=categories or None, partial=True
+    )
 
 
 def _to_dict(arguments: TableArguments) -> dict[str, Any]:

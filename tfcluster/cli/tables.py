@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from tfcluster.data.dataset import Dataset
 from tfcluster.data.table_options import TableReport
+from tfcluster.errors import InputError
 
 Model = TypeVar("Model")
 
@@ -35,14 +37,41 @@ def find_ids(table: TableReport | None) -> Ids | None:
 
 
 def show_tables(console: Console, tables: Sequence[TableReport]) -> None:
-    """Prints a line about each table: its columns, and what was guessed."""
-    for table in tables:
-        console.print(table.describe(), markup=False, highlight=False, soft_wrap=True)
+    """Prints a line about each table, its columns and what was guessed, and the categories.
+
+    Tables of several clients have the categories of all of them.
+    """
+    lines = [table.describe() for table in tables]
+    known = tables[0].categories if tables else {}
+    over = f" over all {len(tables)} files" * (len(tables) > 1)
+    lines += [f"Categories of {name!r}{over}: {', '.join(known[name])}" for name in known]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def get_tables(data: Dataset) -> tuple[TableReport, ...]:
     """Returns what a data set was taken as, if it is a table."""
     return () if data.table is None else (data.table,)
+
+
+def get_categories(folder: Path, config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Returns the categories of each column that a run encoded.
+
+    Args:
+      folder: The run's folder, for the error.
+      config: What its `config.json` holds.
+
+    Raises:
+      InputError: If it is damaged there.
+    """
+    try:
+        found = [table.get("categories", {}) for table in config.get("tables", [])[:1]]
+        return {str(name): tuple(map(str, known)) for each in found for name, known in each.items()}
+    except (AttributeError, TypeError) as error:
+        raise InputError(
+            f"{folder / 'config.json'} is damaged: `tables` must hold the categories of columns "
+            f"({error}). Put the run's own file back."
+        ) from error
 
 
 def get_column_names(data: Dataset) -> tuple[str, ...]:

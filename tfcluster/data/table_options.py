@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from numpy.typing import NDArray
@@ -23,6 +24,10 @@ class TableOptions:
       group_column: Column with the group of each sample, e.g. the hospital; it is no feature.
       drop: Columns to leave out.
       keep: Columns that are features although they look like ids.
+      categorical: Columns of categories, in text or numbers. Each becomes one feature per category,
+        in sorted order, named e.g. `sex=female`: 1 where the category holds, else 0.
+      categories: The categories that those columns may have, e.g. those of a trained model; None
+        for all that they have.
       missing: Marks of missing values beside empty cells, `?`, `NA`, `N/A`, `NaN` and `null`.
       header: Whether the first row names the columns; None to decide by its cells.
       separator: What separates columns: a character, or "comma", "semicolon", "tab" or "space";
@@ -40,6 +45,8 @@ class TableOptions:
     group_column: str | None = None
     drop: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    categories: Mapping[str, tuple[str, ...]] | None = None
     missing: tuple[str, ...] = ()
     header: bool | None = None
     separator: str | None = None
@@ -62,6 +69,7 @@ class TableReport:
       id_column: Column of the ids, or None.
       group_column: Column of the groups, or None.
       dropped: Columns that were left out.
+      categories: The categories of each column that was encoded.
       ids: Name of each sample, `(n_samples,)`, or None.
       groups: Group of each sample, `(n_samples,)`, or None.
       guesses: What was decided without being asked for, in words.
@@ -75,13 +83,17 @@ class TableReport:
     id_column: str | None = None
     group_column: str | None = None
     dropped: tuple[str, ...] = ()
+    categories: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     ids: NDArray[Any] | None = None
     groups: NDArray[Any] | None = None
     guesses: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the plain values for `config.json`; ids and groups of samples are left out."""
-        names = ("features", "has_header", "label_column", "id_column", "group_column", "dropped")
+        names = (
+            "features", "has_header", "label_column", "id_column", "group_column", "dropped",
+            "categories",
+        )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
     def describe(self) -> str:
@@ -94,6 +106,10 @@ class TableReport:
             ("groups", self.group_column),
         )
         parts += [f"{role} in {name!r}" for role, name in roles if name is not None]
+        parts += [
+            f"{name!r} has {len(known)} categories, a feature each"
+            for name, known in self.categories.items()
+        ]
         if self.dropped:
             parts.append(f"left out {', '.join(map(repr, self.dropped))}")
         return f"{self.file}: {'; '.join([*parts, *self.guesses])}"

@@ -13,7 +13,7 @@ import io
 import re
 import sys
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -151,6 +151,19 @@ def list_lines(where: str, text: str) -> list[Line]:
     return lines
 
 
+def list_row_like_comments(text: str, separator: str, n_columns: int) -> list[Line]:
+    """Returns the comments that have as many cells as the rows of a table of several columns."""
+    if n_columns == 1 or COMMENT not in text:
+        return []
+    lines = (Line(n, line.strip()) for n, line in enumerate(re.split("\r\n|\n|\r", text), 1))
+    found = []
+    for line in lines:
+        if line.text.startswith(COMMENT):
+            least, full = _widths(line.text, separator)
+            found += [line] if least <= n_columns <= full else []
+    return found
+
+
 def choose_separator(where: str, lines: Sequence[Line], asked: str | None, usual: str) -> str:
     """Returns the separator that was asked for, or the only one that fits.
 
@@ -234,6 +247,27 @@ def _is_plain(cell: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def check_comma(
+    where: str, lines: Sequence[Line], separator: str, marks: Collection[str | None]
+) -> None:
+    """Raises `InputError` for a comma that is taken for the separator, and may be in numbers.
+
+    Args:
+      where: The file, for messages.
+      lines: Lines of the table.
+      separator: The separator that was detected.
+      marks: The decimal mark and the mark between thousands that were asked for.
+    """
+    if separator != "," or "," not in marks:
+        return
+    line = next((line.text for line in lines if "," in line.text), None)
+    if line is not None and not any('"' in line.text for line in lines):
+        raise InputError(
+            f"{where}: the separator is not certain; in {line[:60]!r}, commas may separate columns "
+            "or be marks in numbers. Say which with --separator."
+        )
 
 
 def check_widths(where: str, lines: Sequence[Line], separator: str) -> int:

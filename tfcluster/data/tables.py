@@ -9,7 +9,8 @@ import dataclasses
 import functools
 import importlib.util
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tfcluster.data import table_text
 from tfcluster.data.table_options import TableOptions
 from tfcluster.data.table_text import NumberFormat
 from tfcluster.errors import InputError
+from tfcluster.files import check_dense_size
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".gz")
 MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "<na>", "nan", "null"})
@@ -122,16 +124,24 @@ class Table:
             except (ValueError, AttributeError):
                 raise InputError(
                     f"{self.place(i)}, column {name!r}: features must be numbers (or empty if "
-                    f"missing), received {str(cell)!r}. {self._advise(i, str(cell))}"
+                    f"missing), received {str(cell)!r}. {self._advise(name, i, str(cell), missing)}"
                 ) from None
         return values
 
-    def _advise(self, row: int, cell: str) -> str:
+    def _advise(self, name: str, row: int, cell: str, missing: Collection[str]) -> str:
         if row == 0 and not self.has_header:
             return "If this is the header, say --header."
+        cells = [each for each in self.column(name) if each.lower() not in missing]
+        others = "name what it is (--label-column, --id-column, --group-column)"
+        if not any(_is_number(each, self.number_format) for each in cells):
+            return (
+                f"The column holds text. Say --categorical {name!r} to encode its categories as "
+                f"features, --drop {name!r} to leave it out, or {others}."
+            )
         return (
-            f"Correct it, or leave the column out (--drop), or name what it is (--label-column, "
-            f"--id-column, --group-column); if {cell!r} means a missing value, say --missing."
+            "Correct it, or leave the column out (--drop), or encode its categories "
+            f"(--categorical), or {others}; if {cell!r} means a missing value, say "
+            "--missing."
         )
 
 
@@ -177,20 +187,43 @@ def read_table(path: Path, options: TableOptions) -> Table:
 
 def _read_text(path: Path, options: TableOptions) -> Table:
     where = "standard input" if str(path) == table_text.STDIN else str(path)
-    lines = table_text.list_lines(where, table_text.read_text(path))
+    text = table_text.read_text(path)
+    lines = table_text.list_lines(where, text)
     stem = path.name.lower().removesuffix(".gz")
     usual = "\t" if stem.endswith(".tsv") else ""
     separator = table_text.choose_separator(where, lines, options.separator, usual)
     n_columns = table_text.check_widths(where, lines, separator)
     columns = table_text.split_columns(lines, separator, n_columns)
-    number_format = table_text.choose_number_format(
-        where, columns, separator, options.decimal, options.thousands
-    )
+    if options.separator is None:
+        table_text.check_comma(where, lines, separator, (options.decimal, options.thousands))
     first = [str(column[0]) for column in columns]
+    features = [columns[i] for i in _find_features(first, options)]
+    number_format = table_text.choose_number_format(
+        where, features, separator, options.decimal, options.thousands
+    )
     rows = np.array([line.number for line in lines])
-    has_header, guess = _choose_header(f"{where}, line {rows[0]}", first, number_format, options)
+    kinds = [_kind(cell, number_format, options.missing) for cell in first]
+    comments = table_text.list_row_like_comments(text, separator, n_columns)
+    _check_comments(where, comments, separator, lines[0], kinds, options)
+    has_header, guess = _choose_header(f"{where}, line {rows[0]}", first, kinds, options)
     _check_single_column(where, rows, n_columns)
-    guesses = [guess] if guess else []
+    guesses = _list_guesses(guess, separator, n_columns, number_format, options)
+    if not has_header:
+        names = [str(i + 1) for i in range(n_columns)]
+        return Table(where, tuple(names), columns, rows, "line", False, number_format, guesses)
+    if len(lines) == 1:
+        raise InputError(f"{where} has a header and no rows: it needs at least one sample.")
+    # as pandas calls the row numbers that it wrote itself
+    names = [name or f"Unnamed: {i}" for i, name in enumerate(first)]
+    columns = [column[1:] for column in columns]
+    return Table(where, tuple(names), columns, rows[1:], "line", True, number_format, guesses)
+
+
+def _list_guesses(
+    header: str, separator: str, n_columns: int, number_format: NumberFormat, options: TableOptions
+) -> tuple[str, ...]:
+    """Returns what was decided without being asked for: `header`, and what is unusual."""
+    guesses = [header] if header else []
     if separator != "," and options.separator is None and n_columns > 1:
         word = table_text.SEPARATORS.get(separator, "space")
         guesses.append(f"columns are separated by {word}s")
@@ -198,19 +231,60 @@ def _read_text(path: Path, options: TableOptions) -> Table:
         mark = "comma" if number_format.decimal == "," else "point"
         between = f", {number_format.thousands!r} between thousands" * bool(number_format.thousands)
         guesses.append(f"the decimal mark is a {mark}{between}")
-    if not has_header:
-        names = [str(i + 1) for i in range(n_columns)]
-        return Table(
-            where, tuple(names), columns, rows, "line", False, number_format, tuple(guesses)
+    return tuple(guesses)
+
+
+def _find_features(first: Sequence[str], options: TableOptions) -> list[int]:
+    """Returns which columns may be features: ids and labels may look like numbers of any format.
+
+    Args:
+      first: The first row, which names the columns or not.
+      options: What the columns are.
+    """
+    roles = (options.label_column, options.id_column, options.group_column)
+    others = {*roles, *options.drop, *options.categorical}
+    if options.label_column is None:
+        others |= {name for name in first if name.lower() == LABEL_NAME}
+    named = {i for i, name in enumerate(first) if name in others}
+    placed = {int(name) - 1 for name in others if name is not None and name.isdecimal()}
+    return [i for i in range(len(first)) if i not in (named or placed)]
+
+
+def _check_comments(
+    where: str,
+    comments: Sequence[table_text.Line],
+    separator: str,
+    first: table_text.Line,
+    kinds: Sequence[str],
+    options: TableOptions,
+) -> None:
+    """Raises `InputError` for a comment that may be a row, or the header of a table without one.
+
+    Args:
+      where: The file, for messages.
+      comments: Comments with as many cells as rows have.
+      separator: What separates the cells.
+      first: The first line of the table.
+      kinds: What its cells are.
+      options: Whether it is the header, if that was said, and marks of missing values.
+    """
+    marks = _split_marks(options.missing)[0]
+    has_names = set(kinds) == {"text"}
+    for comment in comments:
+        is_before = comment.number < first.number
+        if is_before and has_names:
+            continue
+        cells = table_text.split_cells(comment.text, separator)
+        is_row = any(
+            re.match(r"[+-]?[.,]?\d", cell) or (cell and is_missing(cell, marks))
+            for cell in cells[1:]
         )
-    if len(lines) == 1:
-        raise InputError(f"{where} has a header and no rows: it needs at least one sample.")
-    # as pandas calls the row numbers that it wrote itself
-    names = [name or f"Unnamed: {i}" for i, name in enumerate(first)]
-    columns = [column[1:] for column in columns]
-    return Table(
-        where, tuple(names), columns, rows[1:], "line", True, number_format, tuple(guesses)
-    )
+        if is_row or (is_before and options.header is not False):
+            raise InputError(
+                f"{where}, line {comment.number}: {comment.text[:60]!r} may be a comment, or a row "
+                "or the header. If it is a comment, remove it; if not, put its first cell in "
+                'quotes (").'
+            )
 
 
 def _check_single_column(where: str, rows: NDArray[np.int64], n_columns: int) -> None:
@@ -224,12 +298,11 @@ def _check_single_column(where: str, rows: NDArray[np.int64], n_columns: int) ->
 
 
 def _choose_header(
-    where: str, first: Sequence[str], number_format: NumberFormat, options: TableOptions
+    where: str, first: Sequence[str], kinds: Sequence[str], options: TableOptions
 ) -> tuple[bool, str]:
     """Returns whether the first row is a header, and a word about it if it was guessed."""
     if options.header is not None:
         return options.header, ""
-    kinds = [_kind(cell, number_format) for cell in first]
     lowered = {cell.lower() for cell in first}
     shown = ", ".join(first)[:60]
     if LABEL_NAME in lowered or lowered & LABEL_LIKE or _has_asked(first, options):
@@ -253,21 +326,26 @@ def _choose_header(
     )
 
 
-def _kind(cell: str, number_format: NumberFormat) -> str:
+def _kind(cell: str, number_format: NumberFormat, marks: Sequence[str] = ()) -> str:
     if not cell:
         return "empty"
-    if is_missing(cell):
+    if is_missing(cell, _split_marks(marks)[0]):
         return "missing"
+    return "number" if _is_number(cell, number_format) else "text"
+
+
+def _is_number(cell: str, number_format: NumberFormat) -> bool:
     try:
         number_format.parse(cell)
     except ValueError:
-        return "text"
-    return "number"
+        return False
+    return True
 
 
 def _asked_names(options: TableOptions) -> set[str]:
     roles = (options.label_column, options.id_column, options.group_column)
-    return {name for name in (*roles, *options.drop, *options.keep) if name is not None}
+    names = (*roles, *options.drop, *options.keep, *options.categorical)
+    return {name for name in names if name is not None}
 
 
 def _has_asked(first: Sequence[str], options: TableOptions) -> bool:
@@ -291,51 +369,84 @@ def _require(package: str, extra: str, path: Path) -> None:
 def _load(path: Path, load: Callable[[Path], Any], rule: str) -> Any:
     try:
         return load(path)
+    except InputError:
+        raise
     # a damaged file fails anywhere in its reader
     except Exception as error:
-        raise InputError(
-            f"{path} cannot be read: {rule} ({type(error).__name__}: {error})."
-        ) from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{path} cannot be read: {rule} ({reason}).") from error
 
 
 def _read_parquet(path: Path, options: TableOptions) -> Table:
     del options  # only text can be read in several ways
     _require("pyarrow", "parquet", path)
+    return _load(path, _load_parquet, "it must be a whole Parquet file")
+
+
+def _load_parquet(path: Path) -> Table:
     import pandas as pd
+    import pyarrow.parquet
 
-    frame = _load(path, pd.read_parquet, "it must be a whole Parquet file")
-    return _of_frame(path, frame)
-
-
-def _of_frame(path: Path, frame: Any) -> Table:
-    import pandas as pd
-
-    if not len(frame) or not len(frame.columns):
-        raise InputError(f"{path} is empty: it has the shape {frame.shape}.")
-    columns = []
-    for i in range(frame.shape[1]):
-        series = frame.iloc[:, i]
-        if pd.api.types.is_numeric_dtype(series.dtype):
-            columns.append(series.to_numpy(np.float64, na_value=np.nan))
-        else:
-            cells = ("" if pd.isna(cell) else str(cell).strip() for cell in series)
-            columns.append(np.array(list(cells), object))
-    return Table(
-        str(path), tuple(map(str, frame.columns)), columns, np.arange(len(frame)), row_word="row"
-    )
+    found = pyarrow.parquet.read_metadata(path)
+    check_dense_size(path, found.num_rows, found.num_columns)
+    frame = pd.read_parquet(path)
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.reset_index()
+    _check_shape(path, frame.shape)
+    names = tuple(map(str, frame.columns))
+    return _number_rows(path, names, _split_frame(frame))
 
 
 def _read_h5ad(path: Path, options: TableOptions) -> Table:
     """Reads the matrix of an .h5ad file; the annotations of its samples are no features."""
     del options
     _require("anndata", "h5ad", path)
-    import anndata
-    import pandas as pd
+    return _load(path, _load_h5ad, "it must be a whole .h5ad file with a matrix X")
 
-    found = _load(path, anndata.read_h5ad, "it must be a whole .h5ad file")
-    X = found.X.toarray() if hasattr(found.X, "toarray") else np.asarray(found.X)
-    frame = pd.DataFrame(X, columns=list(map(str, found.var_names)))
-    annotations = found.obs.reset_index(names="obs_names").reset_index(drop=True)
-    usual_drop = frozenset(map(str, annotations.columns))
-    table = _of_frame(path, pd.concat([frame, annotations], axis=1))
-    return dataclasses.replace(table, usual_drop=usual_drop)
+
+def _load_h5ad(path: Path) -> Table:
+    import anndata
+
+    found = anndata.read_h5ad(path, backed="r")
+    try:
+        _check_shape(path, found.shape)
+        check_dense_size(path, *found.shape)
+        X = found.X.to_memory() if hasattr(found.X, "to_memory") else found.X[:]
+        obs = found.obs.reset_index(names="obs_names")
+        genes = tuple(map(str, found.var_names))
+    finally:
+        found.file.close()
+    if hasattr(X, "toarray"):
+        X = X.toarray(order="F")
+    notes = tuple(map(str, obs.columns))
+    table = _number_rows(path, (*genes, *notes), [*X.T, *_split_frame(obs)])
+    return dataclasses.replace(table, usual_drop=frozenset(notes))
+
+
+def _check_shape(path: Path, shape: tuple[int, ...]) -> None:
+    if 0 in shape:
+        raise InputError(f"{path} is empty: it has the shape {shape}.")
+
+
+def _number_rows(path: Path, names: tuple[str, ...], columns: Sequence[NDArray[Any]]) -> Table:
+    return Table(str(path), names, columns, np.arange(len(columns[0])), row_word="row")
+
+
+def _split_frame(frame: Any) -> list[NDArray[Any]]:
+    """Returns the columns of a pandas frame, as numbers or as texts, empty where one is missing."""
+    return [_read_series(frame.iloc[:, i]) for i in range(frame.shape[1])]
+
+
+def _read_series(series: Any) -> NDArray[Any]:
+    from pandas.api import types
+
+    missing = series.isna().to_numpy()
+    if types.is_integer_dtype(series.dtype) and not missing.any():
+        integers: NDArray[Any] = series.to_numpy(np.uint64 if series.min() >= 0 else np.int64)
+        return integers
+    if types.is_float_dtype(series.dtype) or types.is_bool_dtype(series.dtype):
+        floats: NDArray[Any] = series.to_numpy(np.float64, na_value=np.nan)
+        return floats
+    cells = zip(series.astype(object), missing, strict=True)
+    texts = ["" if is_missing else str(cell).strip() for cell, is_missing in cells]
+    return np.array(texts, object)
