@@ -14,7 +14,9 @@ from tfcluster.files import load_arrays, save_arrays
 
 def make_class(name, module="tests.other"):
     fields = [("x", int, 1)]
-    return dataclasses.make_dataclass(name, fields, frozen=True, namespace={"__module__": module})
+    made = dataclasses.make_dataclass(name, fields, frozen=True)
+    made.__module__ = module
+    return made
 
 
 def test_a_name_belongs_to_one_class():
