@@ -275,25 +275,18 @@ class FederatedDEC(FederatedEstimator):
         dec: DEC = self._copy_of_model()
         return dec
 
-    def save(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        units: Standardizer | None = None,
-        run: str | None = None,
-    ) -> None:
+    def save(self, path: str | os.PathLike[str], *, units: Standardizer | None = None) -> None:
         """Writes the model to one file, which `DEC.load` and `tfcluster predict` read.
 
         Args:
           path: The file.
           units: How samples were scaled before `fit`; see `DEC.save`.
-          run: The `id` of the run folder that holds the file; None for a file of its own.
 
         Raises:
           InputError: If it cannot be written; what stood there before stays.
         """
         check_is_fitted(self)
-        self._model.save(path, units=units, run=run)
+        self._model.save(path, units=units)
 
 
 class _Clustering:
