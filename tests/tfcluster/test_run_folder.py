@@ -291,3 +291,10 @@ def test_events_that_are_a_link_to_nowhere(tmp_path):
     (tmp_path / "run" / "events").symlink_to("nowhere")
     with pytest.raises(InputError, match="Cannot write TensorBoard's files"):
         run.log({"phase": "pretrain", "step": 1, "loss": 0.5})
+
+
+def test_a_folder_whose_name_is_not_utf_8(tmp_path):
+    """As any name beyond ASCII under `LC_ALL=POSIX`."""
+    run = RunFolder.create(tmp_path / "z\udce9", {})
+    run.log({"phase": "pretrain", "step": 1, "loss": 0.5})
+    assert any((run.path / "events").iterdir())

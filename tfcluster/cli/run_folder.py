@@ -270,7 +270,8 @@ class RunFolder:
             raise InputError(f"{folder} must be a folder of TensorBoard's. Remove the file.")
         try:
             if self._events is None:
-                self._events = tf.summary.create_file_writer(str(folder))
+                # as bytes: a name may hold some that are no UTF-8
+                self._events = tf.summary.create_file_writer(os.fsencode(folder))
             with self._events.as_default(step=record["step"]):
                 for name, value in record.items():
                     if isinstance(value, (int, float)) and name not in ("step", "of", "converged"):
