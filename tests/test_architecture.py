@@ -68,7 +68,9 @@ ALLOWED = {
         *DATA,
     ],
     "federated/cli": ["federated", "federated/*", "tfcluster", "tfcluster/*"],
-    "federated": ["federated/estimators", "federated/backends", "federated/core", "tfcluster"],
+    "federated": [
+        "federated/estimators", "federated/backends", "federated/core", "federated/data", "tfcluster",
+    ],
     "benchmarks": [],
     "benchmarks/compare": ["*"],
     "benchmarks/reproduce": ["*"],

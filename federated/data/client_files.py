@@ -15,7 +15,7 @@ from tfcluster.data.categories import merge
 from tfcluster.data.columns import check_features, check_few_categories
 from tfcluster.data.dataset import Dataset, RawData
 from tfcluster.data.loading import build_dataset
-from tfcluster.data.readers import read_file
+from tfcluster.data.readers import read_file, refuse_options
 from tfcluster.data.table_options import TableOptions
 from tfcluster.errors import InputError
 from tfcluster.metrics import encode_labels
@@ -86,6 +86,8 @@ def _client_name(file: Path) -> str:
 def _check_found(folder: Path, raws: Sequence[RawData], options: TableOptions) -> None:
     """Raises `InputError` for an id or a column to drop that no file has."""
     tables = [raw.table for raw in raws if raw.table is not None]
+    if not tables:
+        refuse_options(str(folder), options)
     found = {name for table in tables for name in (*table.dropped, table.id_column)}
     for option, name in [("--id-column", options.id_column)] + [
         ("--drop", name) for name in options.drop

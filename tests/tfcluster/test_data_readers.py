@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from federated.data.client_files import load_folder
 from tfcluster.data import downloads
 from tfcluster.data.loading import Picture, TableOptions, load_data
 from tfcluster.errors import InputError
@@ -351,3 +352,14 @@ def test_an_underscore_is_no_separator_of_thousands(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a,b\n1_0,2\n")
     with pytest.raises(InputError, match="received '1_0'"):
         load_data(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("options", [{"label_column": "none"}, {"drop": ("a",), "header": False}])
+def test_options_of_tables_are_not_for_arrays(tmp_path: Path, options: dict[str, Any]) -> None:
+    np.save(tmp_path / "x.npy", np.ones((3, 2)))
+    np.save(tmp_path / "y.npy", np.ones((3, 2)))
+    names = ", ".join(TableOptions(**options).list_asked())
+    with pytest.raises(InputError, match=f"x.npy holds arrays; {names} are for tables"):
+        load_data(tmp_path / "x.npy", table=TableOptions(**options))
+    with pytest.raises(InputError, match=f"holds arrays; {names} are for tables"):
+        load_folder(tmp_path, TableOptions(**options))

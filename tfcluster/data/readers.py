@@ -42,8 +42,24 @@ def read_file(path: Path, options: TableOptions) -> RawData:
         found = "a folder" if path.is_dir() else "nothing"
         raise InputError(f"Looked for the data file {str(path)!r} and found {found} there.")
     if suffix in ARRAY_SUFFIXES:
+        if not options.partial:
+            refuse_options(str(path), options)
         return read_arrays(path)
     return take_columns(read_table(path, options), options)
+
+
+def refuse_options(where: str, options: TableOptions) -> None:
+    """Raises `InputError` if something is said about tables where there is none.
+
+    Args:
+      where: The file or folder, for the message.
+      options: What is said.
+    """
+    if asked := options.list_asked():
+        raise InputError(
+            f"{where} holds arrays; {', '.join(asked)} are for tables, whose columns have names. "
+            "Leave them out."
+        )
 
 
 def _make_unreadable(path: Path, rule: str, error: Exception) -> InputError:

@@ -55,6 +55,14 @@ class TableOptions:
     features: tuple[str, ...] | None = None
     partial: bool = False
 
+    def list_asked(self) -> list[str]:
+        """Returns the options of the command line that say something, e.g. `--id-column`."""
+        internal = ("categories", "features", "partial")
+        names = [f.name for f in dataclasses.fields(self) if f.name not in internal]
+        usual = TableOptions()
+        asked = [name for name in names if getattr(self, name) != getattr(usual, name)]
+        return [f"--{name.replace('_', '-')}" for name in asked]
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TableReport:
