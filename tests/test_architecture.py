@@ -69,7 +69,8 @@ ALLOWED = {
     ],
     "federated/cli": ["federated", "federated/*", "tfcluster", "tfcluster/*"],
     "federated": [
-        "federated/estimators", "federated/backends", "federated/core", "federated/data", "tfcluster",
+        "federated/estimators", "federated/backends", "federated/core", "federated/data",
+        "tfcluster",
     ],
     "benchmarks": [],
     "benchmarks/compare": ["*"],

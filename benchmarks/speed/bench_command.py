@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Optional
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from tfcluster.errors import InputError, unknown_name
+from benchmarks.speed.processes import MODULE, read, request, start_process
+from tfcluster.errors import unknown_name
 
 _NAMES = (
     "autoencoder", "autoencoder:bfloat16", "dec", "dec:bfloat16", "target", "pendigits", "10x_73k",
@@ -72,13 +72,14 @@ def measure_case(name: str, rounds: int) -> dict[str, Any]:
 
     case = CASES[name]
     with contextlib.ExitStack() as stack:
-        processes = {side: stack.enter_context(_start_process(name, side)) for side in _SIDES}
-        facts = {side: _read(process) for side, process in processes.items()}
+        command = [sys.executable, "-m", MODULE, name]
+        processes = {side: stack.enter_context(start_process([*command, side])) for side in _SIDES}
+        facts = {side: read(process) for side, process in processes.items()}
         seconds: dict[str, list[float]] = {side: [] for side in _SIDES}
         peaks: dict[str, int] = {}
         for _ in range(rounds):
             for side, process in processes.items():
-                answer = _request(process)
+                answer = request(process)
                 seconds[side].append(answer["seconds"])
                 peaks[side] = answer["peak"]
     rate = facts["floor"]["flops"] / statistics.median(seconds["floor"])
@@ -122,37 +123,6 @@ def _time_process(words: list[str]) -> float:
 
 
 _SIDES = ("ours", "theirs", "floor")
-
-
-@contextlib.contextmanager
-def _start_process(name: str, side: str) -> Iterator[subprocess.Popen[str]]:
-    words = [sys.executable, "-m", "benchmarks.speed.timing_process", name, side]
-    with subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def _request(process: subprocess.Popen[str]) -> dict[str, Any]:
-    assert process.stdin is not None
-    process.stdin.write("go\n")
-    process.stdin.flush()
-    return _read(process)
-
-
-def _read(process: subprocess.Popen[str]) -> dict[str, Any]:
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        raise InputError(
-            f"A measuring process must answer. Received: it ended ({process.args!r}). "
-            "Its error is printed above."
-        )
-    answer: dict[str, Any] = json.loads(line)
-    return answer
 
 
 def make_rich_table(lines: dict[str, dict[str, Any]]) -> Table:
