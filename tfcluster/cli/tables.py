@@ -67,7 +67,7 @@ def get_categories(folder: Path, config: Mapping[str, Any]) -> dict[str, tuple[s
     try:
         found = [table.get("categories", {}) for table in config.get("tables", [])[:1]]
         return {str(name): tuple(map(str, known)) for each in found for name, known in each.items()}
-    except (AttributeError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise InputError(
             f"{folder / 'config.json'} is damaged: `tables` must hold the categories of columns "
             f"({error}). Put the run's own file back."
