@@ -52,8 +52,21 @@ def tabulate_speed(lines: Sequence[Result]) -> str:
     return f"{format_table(header, rows)}\n{start}; {last['machine']}, {last['cores']} cores.\n"
 
 
+def tabulate_environments(lines: Sequence[Result]) -> str:
+    """Tabulates the last run of our loops in both environments."""
+    header = ["case", "unit", "TensorFlow 2.21", "TensorFlow 2.14", "ratio: median, least, most"]
+    rows = []
+    for name, line in lines[-1]["cases"].items():
+        times = [f"{line[key]:,.1f} ms" for key in ("here_ms", "there_ms")]
+        found = line["ratios"]
+        ratios = [f"{ratio:.2f}" for ratio in (line["ratio"], min(found), max(found))]
+        rows.append([name, line["unit"], *times, ", ".join(ratios)])
+    return format_table(header, rows)
+
+
 _TABLES: Mapping[str, Callable[[Sequence[Result]], str]] = {
     "speed": tabulate_speed,
+    "speed_environments": tabulate_environments,
     "clustergan_initial_weights": tabulate_spread,
     "federated_clustergan": tabulate_generators,
     "federated_dec_paired": tabulate_pairs,
