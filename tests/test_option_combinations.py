@@ -6,7 +6,7 @@ import pytest
 
 from tests import option_combinations as combinations
 
-N = 80  # more: python -m tests.option_combinations
+N = 50  # more: python -m tests.option_combinations
 
 
 @pytest.fixture(scope="module")

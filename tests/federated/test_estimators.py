@@ -215,13 +215,41 @@ def test_numbers_of_numpy_are_numbers(tmp_path):
 # --- the same numbers from everywhere
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_every_backend_gives_the_commands_labels_and_weights(backend, tmp_path):
-    """In fresh processes, with the threads of the command."""
-    folder = tmp_path / "clients"
-    folder.mkdir()
+def run_python(folder, *words):
+    done = subprocess.run(
+        [sys.executable, *words], cwd=folder, capture_output=True, text=True, timeout=250
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def commanded(tmp_path_factory):
+    """A folder of clients, and a function that returns the arrays of the command's model."""
+    folder = tmp_path_factory.mktemp("commanded")
+    (folder / "clients").mkdir()
     for name, x in CLIENTS.items():
-        np.savez(folder / f"{name}.npz", x=x, y=CLASSES[name])
+        np.savez(folder / "clients" / f"{name}.npz", x=x, y=CLASSES[name])
+
+    def train(backend):
+        words = [
+            *("federate", "dec", "--dataset", "clients", "--backend", backend, "--out", backend),
+            "--no-pictures",
+            *("--n-clusters", "3", "--threads", "2", "--pretrain-rounds", "3", "--rounds", "4"),
+            *("--local-steps", "2", "--set", "model.dims=[8,3]", "--set", "model.tol=0.0"),
+            *("--set", "model.kmeans_restarts=2", "--set", "lloyd_rounds=3"),
+        ]
+        model = folder / backend / "model.npz"
+        if not model.exists():
+            run_python(folder, "-m", "tfcluster", *words)
+        return load_arrays(model)[0]
+
+    return folder, train
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_backend_gives_the_commands_labels_and_weights(backend, commanded):
+    """In fresh processes, with the threads of the command. Flower has the local loop's bits."""
+    folder, train = commanded
     script = (
         "import sys, numpy as np\n"
         "from tfcluster.runtime import set_threads\n"
@@ -232,22 +260,11 @@ def test_every_backend_gives_the_commands_labels_and_weights(backend, tmp_path):
         "X = {name: file['x'] for name, file in files.items()}\n"
         f"model = FederatedDEC(3, backend={backend!r}, **{SMALL!r})\n"
         "model.fit(X, {name: file['y'] for name, file in files.items()})\n"
-        "model.save('python.npz')\n"
+        f"model.save('{backend}.npz')\n"
     )
-    words = [
-        *("federate", "dec", "--dataset", "clients", "--backend", backend, "--out", "run"),
-        "--no-pictures",
-        *("--n-clusters", "3", "--threads", "2", "--pretrain-rounds", "3", "--rounds", "4"),
-        *("--local-steps", "2", "--set", "model.dims=[8,3]", "--set", "model.tol=0.0"),
-        *("--set", "model.kmeans_restarts=2", "--set", "lloyd_rounds=3"),
-    ]
-    for command in (["-c", script], ["-m", "tfcluster", *words]):
-        done = subprocess.run(
-            [sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, timeout=250
-        )
-        assert done.returncode == 0, done.stderr
-    ours, _ = load_arrays(tmp_path / "python.npz")
-    theirs, _ = load_arrays(tmp_path / "run" / "model.npz")
+    run_python(folder, "-c", script)
+    ours, _ = load_arrays(folder / f"{backend}.npz")
+    theirs = train("local" if backend == "flower" else backend)
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():
         np.testing.assert_array_equal(theirs[name], value, err_msg=name)

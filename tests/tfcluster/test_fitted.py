@@ -9,7 +9,7 @@ from tfcluster.config import GANConfig
 from tfcluster.dec.fit import DECFitted
 from tfcluster.scaling import Standardizer
 
-SMALL_GAN = GANConfig(n_noise=3, steps=4, batch_size=8)
+SMALL_GAN = GANConfig(n_noise=3, steps=4, batch_size=8, critic_steps=1)
 X, _ = blobs()
 NAMES = list("abcdef")
 

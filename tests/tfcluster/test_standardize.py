@@ -15,7 +15,7 @@ from tfcluster.config import GANConfig
 from tfcluster.files import load_arrays, save_arrays
 from tfcluster.scaling import Standardizer
 
-SMALL_GAN = GANConfig(n_noise=3, steps=30, batch_size=8)
+SMALL_GAN = GANConfig(n_noise=3, steps=30, batch_size=8, critic_steps=2)
 KINDS = {
     "DEC": (DEC, TINY),
     "DEC with a factor": (DEC, TINY_LAYERWISE),

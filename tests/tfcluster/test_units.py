@@ -21,7 +21,7 @@ from tfcluster.scaling import Standardizer
 MODEL = {"dims": (8, 3), "kmeans_restarts": 2}
 SMALL = {**MODEL, "pretraining.epochs": 3, "max_steps": 40}
 FEDERATED = {**{f"model.{name}": value for name, value in MODEL.items()}, "lloyd_rounds": 3}
-GAN = {"steps": 20, "batch_size": 16}
+GAN = {"steps": 20, "batch_size": 16, "critic_steps": 1}
 
 
 def patients(n: int = 90) -> np.ndarray:
