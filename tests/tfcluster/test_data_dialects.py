@@ -190,6 +190,10 @@ def _assume_rules(
         assume(not {"2020", "NA", "1,5", "-"}.issuperset(names))
     if names is None:  # cells at the end that are empty in all lines are no column
         assume(any(row[-1] for row in rows))
+    if dialect.quoting != csv.QUOTE_ALL:  # a line of # and nothing else is a comment
+        assume(not any(row[0].startswith("#") and not any(row[1:]) for row in rows))
+    if options.header is None and len(rows[0]) == 1:  # words behind # are a comment there
+        assume(names is None or not names[0].startswith("#") or dialect.quoting == csv.QUOTE_ALL)
     if options.separator is None and options.decimal is None and len(rows[0]) == 1:
         # a single column with commas is several columns
         cells = [cell for row in (names or (), *rows) for cell in row]

@@ -124,6 +124,7 @@ DOUBTFUL = {
     "commented row": ("s,a\np1,1\n#2,2\n", "line 3: '#2,2' may be a comment, or a row"),
     "header of numbers": ("age,2020\n5,6\n", "line 1, column '1'.*'age'.*--header"),
     "empty row": ("a,b\n1,2\n,\n3,4\n", "line 3: every row needs a value"),
+    "empty row of tabs": ("0\t1\n\t\n2\t3\n", "line 2: every row needs a value"),
     "gap in one column": ("a\n1\n\n3\n", "line 3: in a table of one column"),
     "quote": ('a,b\n1,"2\n3",4\n', "line 2: a cell must end on the line"),
     "named twice": ("a,a\n1,2\n", "'a' twice"),
@@ -139,6 +140,13 @@ def test_what_can_be_read_in_two_ways_is_refused(tmp_path: Path, case: str) -> N
     with pytest.raises(InputError, match=message) as caught:
         load(write(tmp_path / "doubtful.csv", text))
     assert "doubtful.csv" in str(caught.value)
+
+
+def test_a_commented_header_of_one_column(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "# weight\n5\n7\n")
+    assert load(path).X.tolist() == [[5], [7]]
+    with pytest.raises(InputError, match="line 1: '# weight' may be a comment, or a row or the"):
+        load(path, header=True)
 
 
 def test_the_header_can_be_said(tmp_path: Path) -> None:

@@ -136,8 +136,10 @@ def list_lines(where: str, text: str) -> list[Line]:
     lines = [
         Line(number, line)
         for number, line in enumerate(re.split("\r\n|\n|\r", text), 1)
-        if line.strip() and not line.lstrip().startswith(COMMENT)
+        if line.strip(SPACES) and not line.lstrip().startswith(COMMENT)
     ]
+    if not (lines and "\t" in lines[0].text.strip()):  # where tabs separate, they make a row
+        lines = [line for line in lines if line.text.strip()]
     while lines and not lines[-1].text.strip("".join(SEPARATORS) + ' "'):
         lines.pop()
     if not lines:
@@ -152,8 +154,8 @@ def list_lines(where: str, text: str) -> list[Line]:
 
 
 def list_row_like_comments(text: str, separator: str, n_columns: int) -> list[Line]:
-    """Returns the comments that have as many cells as the rows of a table of several columns."""
-    if n_columns == 1 or COMMENT not in text:
+    """Returns the comments that have as many cells as the rows of a table."""
+    if COMMENT not in text:
         return []
     lines = (Line(n, line.strip()) for n, line in enumerate(re.split("\r\n|\n|\r", text), 1))
     found = []

@@ -270,6 +270,8 @@ def _check_comments(
     """
     marks = _split_marks(options.missing)[0]
     has_names = set(kinds) == {"text"}
+    # above numbers in one column, words are more often a comment than a name
+    may_be_header = options.header is True if len(kinds) == 1 else options.header is not False
     for comment in comments:
         is_before = comment.number < first.number
         if is_before and has_names:
@@ -279,7 +281,7 @@ def _check_comments(
             re.match(r"[+-]?[.,]?\d", cell) or (cell and is_missing(cell, marks))
             for cell in cells[1:]
         )
-        if is_row or (is_before and options.header is not False):
+        if is_row or (is_before and may_be_header):
             raise InputError(
                 f"{where}, line {comment.number}: {comment.text[:60]!r} may be a comment, or a row "
                 "or the header. If it is a comment, remove it; if not, put its first cell in "
