@@ -190,6 +190,8 @@ def _assume_rules(
         assume(not {"2020", "NA", "1,5", "-"}.issuperset(names))
     if names is None:  # cells at the end that are empty in all lines are no column
         assume(any(row[-1] for row in rows))
+    if dialect.separator == " " and dialect.quoting != csv.QUOTE_ALL:  # an empty cell is nothing
+        assume(all(cell for row in (names or (), *rows) for cell in row))
     if dialect.quoting != csv.QUOTE_ALL:  # a line of # and nothing else is a comment
         assume(not any(row[0].startswith("#") and not any(row[1:]) for row in rows))
     if options.header is None and len(rows[0]) == 1:  # words behind # are a comment there
@@ -198,6 +200,9 @@ def _assume_rules(
         # a single column with commas is several columns
         cells = [cell for row in (names or (), *rows) for cell in row]
         assume(dialect.quoting == csv.QUOTE_ALL or "," not in "".join(cells))
+    if options.separator is None and options.thousands is None and len(rows[0]) == 1:
+        # and so is one with spaces
+        assume(not any(" " in cell for row in rows for cell in row))
     if options.decimal is None and dialect.thousands == "." and dialect.separator != ";":
         # points are decimal marks where no cell has a comma
         assume(any(n is not None and n.fraction for row in numbers for n in row))

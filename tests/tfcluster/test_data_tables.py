@@ -122,6 +122,7 @@ DOUBTFUL = {
     "header or sample": ("0,1\n5,6\n7,8\n", "'0, 1', may name the columns.*--header"),
     "commented header": ("# a,b\n\n1,2\n", "line 1: '# a,b' may be a comment, or a row or the"),
     "commented row": ("s,a\np1,1\n#2,2\n", "line 3: '#2,2' may be a comment, or a row"),
+    "header or marks": ("1'000;2'000\n?;?\n", "may name the columns or hold numbers with marks"),
     "header of numbers": ("age,2020\n5,6\n", "line 1, column '1'.*'age'.*--header"),
     "empty row": ("a,b\n1,2\n,\n3,4\n", "line 3: every row needs a value"),
     "empty row of tabs": ("0\t1\n\t\n2\t3\n", "line 2: every row needs a value"),
@@ -146,6 +147,12 @@ def test_a_commented_header_of_one_column(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "# weight\n5\n7\n")
     assert load(path).X.tolist() == [[5], [7]]
     with pytest.raises(InputError, match="line 1: '# weight' may be a comment, or a row or the"):
+        load(path, header=True)
+
+
+def test_names_do_not_say_how_numbers_are_written(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", '"1,5",a\n"1,000",2\n')
+    with pytest.raises(InputError, match="'1,000' is not certain"):
         load(path, header=True)
 
 

@@ -138,8 +138,9 @@ def list_lines(where: str, text: str) -> list[Line]:
         for number, line in enumerate(re.split("\r\n|\n|\r", text), 1)
         if line.strip(SPACES) and not line.lstrip().startswith(COMMENT)
     ]
-    if not (lines and "\t" in lines[0].text.strip()):  # where tabs separate, they make a row
-        lines = [line for line in lines if line.text.strip()]
+    filled = [line for line in lines if line.text.strip()]
+    if not any("\t" in line.text for line in filled):  # where tabs separate, they make a row
+        lines = filled
     while lines and not lines[-1].text.strip("".join(SEPARATORS) + ' "'):
         lines.pop()
     if not lines:
@@ -157,7 +158,7 @@ def list_row_like_comments(text: str, separator: str, n_columns: int) -> list[Li
     """Returns the comments that have as many cells as the rows of a table."""
     if COMMENT not in text:
         return []
-    lines = (Line(n, line.strip()) for n, line in enumerate(re.split("\r\n|\n|\r", text), 1))
+    lines = (Line(n, line.strip(SPACES)) for n, line in enumerate(re.split("\r\n|\n|\r", text), 1))
     found = []
     for line in lines:
         if line.text.startswith(COMMENT):

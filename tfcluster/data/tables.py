@@ -198,15 +198,22 @@ def _read_text(path: Path, options: TableOptions) -> Table:
         table_text.check_comma(where, lines, separator, (options.decimal, options.thousands))
     first = [str(column[0]) for column in columns]
     features = [columns[i] for i in _find_features(first, options)]
-    number_format = table_text.choose_number_format(
-        where, features, separator, options.decimal, options.thousands
+    choose_format = functools.partial(
+        table_text.choose_number_format,
+        where,
+        separator=separator,
+        decimal=options.decimal,
+        thousands=options.thousands,
     )
+    number_format = choose_format(features)
     rows = np.array([line.number for line in lines])
     kinds = [_kind(cell, number_format, options.missing) for cell in first]
     comments = table_text.list_row_like_comments(text, separator, n_columns)
     _check_comments(where, comments, separator, lines[0], kinds, options)
     has_header, guess = _choose_header(f"{where}, line {rows[0]}", first, kinds, options)
     _check_single_column(where, rows, n_columns)
+    if has_header:  # names do not say how numbers are written
+        number_format = choose_format([column[1:] for column in features])
     guesses = _list_guesses(guess, separator, n_columns, number_format, options)
     if not has_header:
         names = [str(i + 1) for i in range(n_columns)]
@@ -299,6 +306,9 @@ def _check_single_column(where: str, rows: NDArray[np.int64], n_columns: int) ->
         )
 
 
+_MARKED_NUMBER = re.compile(r"[+-]?\d[\d' .,]*")
+
+
 def _choose_header(
     where: str, first: Sequence[str], kinds: Sequence[str], options: TableOptions
 ) -> tuple[bool, str]:
@@ -313,6 +323,11 @@ def _choose_header(
         raise InputError(
             f"{where}: the first row, {shown!r}, may name the columns or be a sample. Say --header "
             "or --no-header."
+        )
+    if "text" in kinds and all(_MARKED_NUMBER.fullmatch(cell) for cell in first):
+        raise InputError(
+            f"{where}: the first row, {shown!r}, may name the columns or hold numbers with marks. "
+            "Say --header, or --thousands or --decimal."
         )
     if "text" not in kinds:
         return False, "no header, so columns go by their position"
