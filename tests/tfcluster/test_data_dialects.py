@@ -10,6 +10,7 @@ import dataclasses
 import gzip
 import io
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -192,8 +193,8 @@ def _assume_rules(
         assume(any(row[-1] for row in rows))
     if dialect.separator == " " and dialect.quoting != csv.QUOTE_ALL:  # an empty cell is nothing
         assume(all(cell for row in (names or (), *rows) for cell in row))
-    if dialect.quoting != csv.QUOTE_ALL:  # a line of # and nothing else is a comment
-        assume(not any(row[0].startswith("#") and not any(row[1:]) for row in rows))
+    if dialect.quoting != csv.QUOTE_ALL:  # a line of # without a number is a comment
+        assume(all(row[0][:1] != "#" or re.search(r"\d", "".join(row[1:])) for row in rows))
     if options.header is None and len(rows[0]) == 1:  # words behind # are a comment there
         assume(names is None or not names[0].startswith("#") or dialect.quoting == csv.QUOTE_ALL)
     if options.separator is None and options.decimal is None and len(rows[0]) == 1:
