@@ -66,7 +66,8 @@ def show_scaling(console: Console, samples: Iterable[np.ndarray], standardize: b
     if not standardize:
         return
     n_missing = sum(int(np.isnan(x).sum()) for x in samples)
-    filled = f", and {n_missing:,} missing values become the mean" if n_missing else ""
+    become = "value becomes" if n_missing == 1 else "values become"
+    filled = f", and {n_missing:,} missing {become} the mean" if n_missing else ""
     console.print(f"Features get mean 0 and standard deviation 1{filled} (--standardize).")
 
 
