@@ -20,7 +20,6 @@ def show_clients(options: FederateOptions, dataset: FederatedDataset, console: C
       console: Where to print.
     """
     show_tables(console, dataset.tables)
-    asked = options.standardize
-    standardize = dataset.has_units if asked is None else asked
+    standardize = options.decide_standardize(dataset.has_units)
     show_scaling(console, (x for x, _ in dataset.clients), standardize)
     print_partition(console, dataset.counts(), dataset.names, dataset.classes or ("samples",))

@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from tfcluster.cli.options import RunOptions
 from tfcluster.config import DECConfig, EndToEnd, GANConfig, LayerWise
 from tfcluster.runtime import single_threaded
 
@@ -89,6 +90,22 @@ def plan_clustergan(
     _, per_sample = count_gan_products(n_features, n_clusters, config)
     products = float(_PASSES * per_sample * config.batch_size * (config.critic_steps + 1))
     return [PlannedPhase("adversarial", config.steps, products)] * trials
+
+
+def print_training_plan(
+    console: Console, options: RunOptions, shape: tuple[int, ...], phases: Iterable[PlannedPhase]
+) -> None:
+    """Prints the plan of training in one place.
+
+    Args:
+      console: Where to print.
+      options: What is trained.
+      shape: Number of samples and of features.
+      phases: The phases, in order.
+    """
+    n_samples, n_features = shape
+    data = f"{options.dataset}: {n_samples:,} samples of {n_features:,} features."
+    print_plan(console, data, phases, "steps", options.n_threads)
 
 
 def print_plan(

@@ -204,6 +204,14 @@ class RunOptions(TableArguments):
         if self.dataset not in DATASETS:
             load_data(self.dataset, table=self.table_options())
 
+    def decide_standardize(self, has_units: bool) -> bool:
+        """Returns whether features are standardized: as `standardize` says, or if they have units.
+
+        Args:
+          has_units: Whether the data's features have units or missing values.
+        """
+        return has_units if self.standardize is None else self.standardize
+
     @property
     def n_threads(self) -> int:
         """Operations that TensorFlow runs at a time: `threads`, or the cores, at most two."""

@@ -137,7 +137,7 @@ class RunFolder:
 
     @functools.cached_property
     def pictures(self) -> Any:
-        """What draws the pictures: `tfcluster.plots`, or nothing if `draws` is false."""
+        """The module `tfcluster.plots`; if `draws` is false, an object that draws nothing."""
         return get_pictures(self.draws)
 
     def open_subfolder(self, name: str, **changes: Any) -> RunFolder:

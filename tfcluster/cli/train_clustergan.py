@@ -15,7 +15,7 @@ from rich.console import Console
 from tfcluster import metrics
 from tfcluster.cli import published
 from tfcluster.cli.cluster_tables import print_clusters, print_profile
-from tfcluster.cli.dry_run import plan_clustergan, print_plan
+from tfcluster.cli.dry_run import plan_clustergan, print_training_plan
 from tfcluster.cli.options import GANExecution, GANOptions
 from tfcluster.cli.problems import find_problems
 from tfcluster.cli.run_folder import RunFolder, open_run_folder, settle_threads
@@ -82,21 +82,12 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
     options = settle_threads(options)
     config = options.build_config()
     splits = load_splits(options.dataset, options.standardize, options.table_options())
-    numbers = options.parse_n_clusters(splits.fit.y)
-    if len(numbers) > 1:
-        raise InputError(
-            "ClusterGAN takes a single number of clusters, no range. Received: --n-clusters "
-            f"{options.n_clusters}."
-        )
-    if options.choose_by == "purity" and splits.validation.y is None:
-        raise InputError(
-            f"--choose-by purity needs labels, and {options.dataset} has none. Leave it out."
-        )
-    standardize = splits.fit.has_units if options.standardize is None else options.standardize
+    n_clusters = _choose_n_clusters(options, splits)
+    standardize = options.decide_standardize(splits.fit.has_units)
     X = check_matrix(
         ClusterGAN(),
         splits.fit.X,
-        min_samples=numbers[0],
+        min_samples=n_clusters,
         reset=True,
         allow_missing=standardize,
     )
@@ -106,13 +97,8 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
     show_tables(console, tables)
     show_scaling(console, [X], standardize)
     if execution.dry_run:
-        print_plan(
-            console,
-            f"{options.dataset}: {X.shape[0]:,} samples of {X.shape[1]:,} features.",
-            plan_clustergan(X.shape[1], numbers[0], config, options.trials),
-            "steps",
-            options.n_threads,
-        )
+        phases = plan_clustergan(X.shape[1], n_clusters, config, options.trials)
+        print_training_plan(console, options, X.shape, phases)
         return
     run = open_run_folder(options, config, out, execution, tables)
     set_threads(options.n_threads, per_operation=config.has_large_products)
@@ -123,12 +109,27 @@ def train_clustergan(options: GANOptions, execution: GANExecution, *, console: C
         splits,
         shown,
         standardize,
-        numbers[0],
+        n_clusters,
         execution.checkpoint_seconds,
         console,
     )
     with run.announce(console):
         _train(task, run)
+
+
+def _choose_n_clusters(options: GANOptions, splits: Splits) -> int:
+    """Returns the number of clusters; raises `InputError` if there is none, or no criterion."""
+    numbers = options.parse_n_clusters(splits.fit.y)
+    if len(numbers) > 1:
+        raise InputError(
+            "ClusterGAN takes a single number of clusters, no range. Received: --n-clusters "
+            f"{options.n_clusters}."
+        )
+    if options.choose_by == "purity" and splits.validation.y is None:
+        raise InputError(
+            f"--choose-by purity needs labels, and {options.dataset} has none. Leave it out."
+        )
+    return numbers[0]
 
 
 def _check_seeds(options: GANOptions) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from tfcluster import metrics
 from tfcluster.cli import published
 from tfcluster.cli.cluster_tables import print_clusters, print_profile
-from tfcluster.cli.dry_run import plan_dec, print_plan
+from tfcluster.cli.dry_run import plan_dec, print_training_plan
 from tfcluster.cli.options import DECExecution, DECOptions
 from tfcluster.cli.problems import find_problems
 from tfcluster.cli.run_folder import RunFolder, open_run_folder, settle_threads
@@ -58,7 +58,7 @@ def train_dec(options: DECOptions, execution: DECExecution, *, console: Console)
     data = load_samples(options.dataset, options.standardize, table=options.table_options())
     numbers = options.parse_n_clusters(data.y)
     check_n_clusters(numbers[0])
-    standardize = data.has_units if options.standardize is None else options.standardize
+    standardize = options.decide_standardize(data.has_units)
     X = check_matrix(DEC(), data.X, min_samples=numbers[-1], reset=True, allow_missing=standardize)
     shown = standardized(data, Standardizer.fit(X) if standardize else None)
     if options.pretrained is not None:
@@ -68,13 +68,9 @@ def train_dec(options: DECOptions, execution: DECExecution, *, console: Console)
     show_scaling(console, [data.X], standardize)
     if execution.dry_run:
         n_samples, n_features = data.X.shape
-        print_plan(
-            console,
-            f"{options.dataset}: {n_samples:,} samples of {n_features:,} features.",
-            plan_dec(n_samples, n_features, numbers, config, options.pretrained is not None),
-            "steps",
-            options.n_threads,
-        )
+        is_pretrained = options.pretrained is not None
+        phases = plan_dec(n_samples, n_features, numbers, config, is_pretrained)
+        print_training_plan(console, options, data.X.shape, phases)
         return
     run = open_run_folder(options, config, out, execution, tables)
     set_threads(options.n_threads)

@@ -13,7 +13,7 @@ import io
 import re
 import sys
 import zlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +35,7 @@ _DETECTED_LINES = 2_000  # from which a separator is detected
 
 
 class Line(NamedTuple):
-    """A line that is not blank and no comment.
+    """A line of a file.
 
     Attributes:
       number: Its number in the file, from 1.
@@ -134,9 +134,9 @@ def list_lines(where: str, text: str) -> list[Line]:
       InputError: If nothing is left, or a cell goes over several lines.
     """
     lines = [
-        Line(number, line)
-        for number, line in enumerate(re.split("\r\n|\n|\r", text), 1)
-        if line.strip(SPACES) and not line.lstrip().startswith(COMMENT)
+        line
+        for line in _split_lines(text)
+        if line.text.strip(SPACES) and not line.text.lstrip().startswith(COMMENT)
     ]
     filled = [line for line in lines if line.text.strip()]
     if not any("\t" in line.text for line in filled):  # where tabs separate, they make a row
@@ -158,13 +158,17 @@ def list_row_like_comments(text: str, separator: str, n_columns: int) -> list[Li
     """Returns the comments that have as many cells as the rows of a table."""
     if COMMENT not in text:
         return []
-    lines = (Line(n, line.strip(SPACES)) for n, line in enumerate(re.split("\r\n|\n|\r", text), 1))
     found = []
-    for line in lines:
-        if line.text.startswith(COMMENT):
-            least, full = _widths(line.text, separator)
-            found += [line] if least <= n_columns <= full else []
+    for number, line in _split_lines(text):
+        stripped = line.strip(SPACES)
+        if stripped.startswith(COMMENT):
+            least, full = _widths(stripped, separator)
+            found += [Line(number, stripped)] if least <= n_columns <= full else []
     return found
+
+
+def _split_lines(text: str) -> Iterator[Line]:
+    return (Line(number, line) for number, line in enumerate(re.split("\r\n|\n|\r", text), 1))
 
 
 def choose_separator(where: str, lines: Sequence[Line], asked: str | None, usual: str) -> str:

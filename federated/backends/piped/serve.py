@@ -12,13 +12,26 @@ INSECURE = "--insecure-worker"
 """The word on the command line that lets it go on where it cannot be isolated."""
 
 
+def isolate() -> None:
+    """Isolates this process from the network.
+
+    Raises:
+      InputError: If the system does not permit it, and `INSECURE` does not stand on the command
+        line.
+    """
+    try:
+        isolate_network()
+    except InputError:
+        if INSECURE not in sys.argv:
+            raise
+
+
 def main() -> None:
     """Isolates this process from the network, and serves."""
     try:
-        isolate_network()
+        isolate()
     except InputError as error:
-        if INSECURE not in sys.argv:
-            return _refuse(error)
+        return _refuse(error)
     # only now, for NumPy starts threads, and a process with threads cannot be isolated
     from federated.backends.piped.server import serve
 
